@@ -1,0 +1,1 @@
+"""The command `nachlass`: a buildpack platform for one machine."""

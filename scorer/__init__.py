@@ -1,0 +1,1 @@
+"""The scoring service, and the build's proof that it will work."""
