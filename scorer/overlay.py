@@ -1,0 +1,68 @@
+"""Put a directory of packages in front of the environment for one list of names, and for nothing else.
+
+The standard library alone: this is the first thing that a kernel of the build and the launched service import, before
+any other package of ours can be found.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib.machinery import ModuleSpec, PathFinder
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from importlib.metadata import Distribution, DistributionFinder
+    from types import ModuleType
+
+
+def install(site: str, names: Iterable[str], distributions: Iterable[str]) -> None:
+    """Import the top-level `names` from the directory `site`, and describe `distributions` from its metadata.
+
+    A name that `site` does not hold is looked for in the environment, as if it had not been listed.
+    """
+    sys.meta_path.insert(0, OverlayFinder(site, names, distributions))
+
+
+class OverlayFinder:
+    """A finder for `sys.meta_path` that answers for the listed names and stays silent about all others."""
+
+    def __init__(self, site: str, names: Iterable[str], distributions: Iterable[str]) -> None:
+        self._path = [site]
+        self._names = frozenset(names)
+        self._distributions = frozenset(_normalised(name) for name in distributions)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find a listed top-level module; submodules follow from the `__path__` of their package."""
+        if path is not None or fullname not in self._names:
+            return None
+        spec = PathFinder.find_spec(fullname, self._path, target)
+        if spec is not None and spec.loader is None:
+            # A namespace package belongs to nobody: the environment's portions come after ours. A plain list, because
+            # the path object of a namespace forgets ours as soon as sys.path changes.
+            rest = PathFinder.find_spec(fullname, None, target)
+            theirs = (rest.submodule_search_locations if rest is not None else None) or ()
+            spec.submodule_search_locations = [*(spec.submodule_search_locations or ()), *theirs]
+        return spec
+
+    def find_distributions(self, context: DistributionFinder.Context | None = None) -> Iterator[Distribution]:
+        """Yield the listed distributions that `context` asks for; later finders may add others."""
+        if context is not None and "path" in vars(context):
+            return  # Somebody looks into directories of their own, which ours is not.
+        # Only importlib.metadata calls this, so that importing it here costs nothing.
+        from importlib.metadata import DistributionFinder, MetadataPathFinder  # noqa: PLC0415
+
+        wanted = None if context is None else context.name
+        if wanted is None or _normalised(wanted) in self._distributions:
+            here = DistributionFinder.Context(name=wanted, path=self._path)
+            for distribution in MetadataPathFinder.find_distributions(here):
+                if _normalised(distribution.metadata["Name"]) in self._distributions:
+                    yield distribution
+
+
+def _normalised(name: str) -> str:
+    """Return the name as distributions are compared by it (packaging.python.org, "Name normalization")."""
+    return re.sub(r"[-_.]+", "-", name).lower()
