@@ -1,0 +1,50 @@
+# Everything here works on a fresh machine with git, make and Python 3.10 or newer (Debian: python3-venv as well).
+#   PYTHON=/path/to/python3   use that interpreter     VENV=dir   another place than .venv
+#   ARGS='-k spam'            more arguments for pytest
+VENV ?= .venv
+PYTHON ?=
+PORT ?= 8080
+ARGS ?=
+export VENV PYTHON
+
+# What shellcheck looks at: every POSIX sh or bash program of ours.
+SHELL_PROGRAMS = bin/detect bin/build scripts/*.sh .ci/run
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format lock tools bench-build clean
+
+help: ## say what there is
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: ## make .venv with the project and its test tools; quick when nothing changed
+	@scripts/setup.sh
+
+run: setup ## build examples/spam from its notebooks and serve it on http://127.0.0.1:8080
+	$(VENV)/bin/nachlass run examples/spam --port $(PORT)
+
+test: setup ## run the tests
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+check: setup ## formatting, lint, types, shell, spelling
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy --explicit-package-bases tests scripts
+	$(VENV)/bin/shellcheck $(SHELL_PROGRAMS)
+	$(VENV)/bin/codespell
+
+format: setup ## let ruff rewrite what `check` would complain about
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+lock: setup ## resolve the locked dependencies anew
+	$(VENV)/bin/python scripts/lock.py
+
+tools: ## build the Cloud Native Buildpacks lifecycle into .tools/ (needs Go)
+	@scripts/install-cnb-tools.sh
+
+bench-build: setup ## measure the build's own time
+	$(VENV)/bin/python bench/build.py
+
+clean: ## remove everything that the other targets made
+	rm -rf $(VENV) .tools .cache .pytest_cache .mypy_cache .ruff_cache dist build
