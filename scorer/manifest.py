@@ -109,10 +109,13 @@ class Launch:
 
     `overlay` holds `site` (a directory) and the top-level `names` and `distributions` that are taken from it before
     anything of the model's own environment; `fallback_paths` are appended to `sys.path` (a locked cloudpickle, when the
-    requirements have none), then `import_paths` (the notebooks' directories, the application's root last).
+    requirements have none), then `import_paths` (the application's root). `notebook_paths` (the directories that the
+    notebooks ran in) go to the *front* of `sys.path` just before the stages are loaded, because that is where Jupyter has
+    them: what a stage imports must be what its notebook imported.
     """
 
     working_dir: str
+    notebook_paths: tuple[str, ...] = ()
     import_paths: tuple[str, ...]
     fallback_paths: tuple[str, ...]
     overlay_site: str
@@ -167,6 +170,11 @@ def from_json(data: object) -> Manifest:
             "/schema_version", f"this nachlass reads schema {SCHEMA_VERSION}, the manifest has {version!r}: build again"
         )
     return cast(Manifest, _read_value(Manifest, data, ""))
+
+
+def model_from_json(data: object) -> Model:
+    """Check `data`, as decoded from JSON, and return the model that it describes."""
+    return cast(Model, _read_value(Model, data, ""))
 
 
 T = TypeVar("T")

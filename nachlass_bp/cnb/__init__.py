@@ -1,0 +1,1 @@
+"""The files that the lifecycle reads and writes (buildpack specification, API 0.10)."""

@@ -1,0 +1,219 @@
+"""What the author asked for: read once, checked whole, each value with the place that it came from."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from nachlass_bp.context import BuildContext
+from nachlass_bp.errors import PyprojectInvalidError, SettingInvalidError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+T = TypeVar("T")
+NotebookCwd = Literal["notebook", "root"]
+_TRUE, _FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting(Generic[T]):
+    """A value and where it was set: `NACHLASS_NOTEBOOKS`, `pyproject.toml`, or "the default"."""
+
+    value: T
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Configuration:
+    """Every setting of a build (docs/configuration.md).
+
+    `notebooks` is None when nothing lists them. `timeout_s` limits each notebook, in seconds. `ship` holds globs
+    relative to the application directory. `home` is the directory that notebooks see as HOME, None for a fresh one.
+    """
+
+    notebooks: Setting[tuple[str, ...] | None]
+    notebook_cwd: Setting[NotebookCwd]
+    timeout_s: Setting[float | None]
+    upgrade: Setting[bool]
+    ship: Setting[tuple[str, ...]]
+    ship_sample: Setting[bool]
+    home: Setting[Path | None]
+
+
+def read(context: BuildContext) -> Configuration:
+    """Read the configuration of this build; variables win over `[tool.nachlass]` of pyproject.toml.
+
+    Raises:
+        PyprojectInvalidError: pyproject.toml is there and is not TOML.
+        SettingInvalidError: A value is not of the kind that it must be.
+    """
+    source = _Source(context.env, _tool_table(context.app_dir))
+    notebooks = _notebooks(source, context.app_dir)
+    return Configuration(
+        notebooks=notebooks,
+        notebook_cwd=_notebook_cwd(source, notebooks.source),
+        timeout_s=source.get(
+            "NACHLASS_TIMEOUT", "timeout", _seconds, None, "a number of seconds greater than 0", "NACHLASS_TIMEOUT=3600"
+        ),
+        upgrade=source.get("NACHLASS_UPGRADE", "upgrade", _boolean, False, "true or false", "NACHLASS_UPGRADE=1"),
+        ship=source.get(
+            "NACHLASS_SHIP",
+            "ship",
+            _names,
+            (),
+            "a comma-separated list of file patterns",
+            "NACHLASS_SHIP=data/vocabulary.json",
+        ),
+        ship_sample=source.get(
+            "NACHLASS_SAMPLE",
+            "sample",
+            _ship_sample,
+            False,
+            "'ship' or 'none'",
+            "NACHLASS_SAMPLE=ship",
+        ),
+        home=source.get("NACHLASS_HOME", None, _directory, None, "an existing directory", "NACHLASS_HOME=/data/home"),
+    )
+
+
+def _tool_table(app_dir: Path) -> Mapping[str, Any]:
+    file = app_dir / "pyproject.toml"
+    if not file.is_file():
+        return {}
+    try:
+        data = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise PyprojectInvalidError(problem=str(error)) from error
+    tool = data.get("tool", {})
+    table = tool.get("nachlass", {}) if isinstance(tool, dict) else {}
+    if not isinstance(table, dict):
+        raise SettingInvalidError(
+            setting="[tool.nachlass]",
+            value=repr(table),
+            source="pyproject.toml",
+            expected="a table",
+            example="[tool.nachlass]",
+        )
+    return table
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    env: Mapping[str, str]
+    table: Mapping[str, Any]
+
+    def get(
+        self, variable: str, key: str | None, parse: Callable[[object], T], default: T, expected: str, example: str
+    ) -> Setting[T]:
+        for value, source in self._found(variable, key):
+            try:
+                return Setting(value=parse(value), source=source)
+            except (ValueError, TypeError) as error:
+                raise SettingInvalidError(
+                    setting=variable, value=str(value), source=source, expected=expected, example=example
+                ) from error
+        return Setting(value=default, source="the default")
+
+    def _found(self, variable: str, key: str | None) -> list[tuple[object, str]]:
+        found: list[tuple[object, str]] = []
+        if self.env.get(variable, "").strip():
+            found.append((self.env[variable].strip(), variable))
+        if key is not None and key in self.table:
+            found.append((self.table[key], f"[tool.nachlass] {key} in pyproject.toml"))
+        return found
+
+
+def _notebooks(source: _Source, app_dir: Path) -> Setting[tuple[str, ...] | None]:
+    def parse(value: object) -> tuple[str, ...] | None:
+        return _notebook_names(value, app_dir)
+
+    expected, example = "a comma-separated list of notebooks", "NACHLASS_NOTEBOOKS=01-features.ipynb,02-model.ipynb"
+    for variable in ("NACHLASS_NOTEBOOKS", "S2I_SOURCE_NOTEBOOK_LIST"):
+        key = "notebooks" if variable == "S2I_SOURCE_NOTEBOOK_LIST" else None
+        # The table comes after both variables, hence the key on the second one only.
+        setting = source.get(variable, key, parse, None, expected, example)
+        if setting.value is not None:
+            return setting
+    return Setting(value=None, source="the default")
+
+
+def _notebook_names(value: object, app_dir: Path) -> tuple[str, ...]:
+    """Split a list at its commas; blanks around a name belong to it only when such a file exists."""
+    if isinstance(value, str):
+        parts = value.split(",")
+        names = [part if (app_dir / part).is_file() else part.strip() for part in parts]
+    elif isinstance(value, list) and all(isinstance(item, str) for item in value):
+        names = value
+    else:
+        raise TypeError(value)
+    names = [name for name in names if name]
+    if not names:
+        raise ValueError(value)
+    return tuple(names)
+
+
+def _notebook_cwd(source: _Source, list_source: str) -> Setting[NotebookCwd]:
+    # The 2019 builder ran every notebook in the repository's root, and its users' notebooks rely on it.
+    default: NotebookCwd = "root" if list_source == "S2I_SOURCE_NOTEBOOK_LIST" else "notebook"
+    setting = source.get(
+        "NACHLASS_NOTEBOOK_CWD", "notebook_cwd", _cwd, default, "'notebook' or 'root'", "NACHLASS_NOTEBOOK_CWD=root"
+    )
+    if setting.source == "the default" and default == "root":
+        return Setting(value=default, source="S2I_SOURCE_NOTEBOOK_LIST")
+    return setting
+
+
+def _cwd(value: object) -> NotebookCwd:
+    if value == "notebook":
+        return "notebook"
+    if value == "root":
+        return "root"
+    raise ValueError(value)
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise TypeError(value)
+    seconds = float(value)
+    if not 0 < seconds < float("inf"):
+        raise ValueError(value)
+    return seconds
+
+
+def _boolean(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = str(value).lower()
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise ValueError(value)
+
+
+def _names(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = re.split(r"\s*,\s*", value.strip())
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise TypeError(value)
+    return tuple(item for item in value if item)
+
+
+def _ship_sample(value: object) -> bool:
+    if value in ("ship", "none"):
+        return value == "ship"
+    raise ValueError(value)
+
+
+def _directory(value: object) -> Path | None:
+    path = Path(str(value))
+    if not path.is_dir():
+        raise ValueError(value)
+    return path

@@ -1,0 +1,112 @@
+"""What the operating system offers beyond POSIX; absent facilities are named, never needed.
+
+Linux has all of them. macOS has none of the prctl ones and no reflink through this interface: there a grandchild that
+leaves its process group outlives the build, and copies are plain copies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+_PR_SET_CHILD_SUBREAPER = 36
+_FICLONE = 0x40049409
+
+
+def become_subreaper() -> bool:
+    """Adopt orphaned descendants, so that `kill_descendants` finds what a notebook left behind (prctl(2))."""
+    if sys.platform != "linux":
+        return False
+    return bool(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+
+
+def absent_facilities() -> list[str]:
+    """Name the facilities that this operating system lacks, for the log."""
+    return (
+        []
+        if sys.platform == "linux"
+        else ["adoption of orphaned processes (a notebook's detached children may outlive the build)", "reflinks"]
+    )
+
+
+def kill_group(pid: int) -> None:
+    """Kill what is left of the process group that `pid` leads."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def kill_descendants() -> list[int]:
+    """Kill every process below this one and reap it; return the ids of those that were still alive.
+
+    Children of the killed come to us in turn (see `become_subreaper`), hence the loop.
+    """
+    killed: list[int] = []
+    while children := _children_of_this_process():
+        for pid, is_alive in children:
+            if is_alive:
+                killed.append(pid)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+    return killed
+
+
+def _children_of_this_process() -> list[tuple[int, bool]]:
+    """Return (process id, still alive) of each child, zombies included; nothing where there is no /proc."""
+    found: list[tuple[int, bool]] = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # "pid (any name) state ppid …", proc(5); the name may itself hold spaces and parentheses.
+            state, parent = stat.read_text(errors="replace").rpartition(")")[2].split()[:2]
+            if int(parent) == os.getpid():
+                found.append((int(stat.parent.name), state != "Z"))
+    return found
+
+
+def copy_file(source: str, target: str) -> str:
+    """Copy contents and mode; share the blocks where the file system can (never a hard link: notebooks write in place)."""
+    if sys.platform == "linux" and _reflink(source, target):
+        shutil.copystat(source, target)
+        return target
+    shutil.copy2(source, target)
+    return target
+
+
+def _reflink(source: str, target: str) -> bool:
+    import fcntl  # noqa: PLC0415 - absent on systems that never get here
+
+    try:
+        with open(source, "rb") as from_file, open(target, "wb") as to_file:
+            fcntl.ioctl(to_file.fileno(), _FICLONE, from_file.fileno())
+    except OSError:
+        return False
+    return True
+
+
+def oom_kills() -> int | None:
+    """Return how often the kernel's out-of-memory killer struck in our cgroup, or None where that is not told."""
+    for path, key in (
+        ("/sys/fs/cgroup/memory.events", "oom_kill"),
+        ("/sys/fs/cgroup/memory/memory.oom_control", "oom_kill"),
+    ):
+        with contextlib.suppress(OSError):
+            for line in Path(path).read_text().splitlines():
+                name, _, value = line.partition(" ")
+                if name == key:
+                    return int(value)
+    return None
+
+
+def memory_limit_bytes() -> int | None:
+    """Return the memory limit of our cgroup, or None when there is none."""
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            limit = int(Path(path).read_text())
+            return limit if limit < 1 << 60 else None
+    return None

@@ -1,0 +1,175 @@
+"""The `stages` layer: stage files, the manifest, and the tree that the service works in."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nachlass_bp import proof as proofs
+from nachlass_bp.cnb import launch
+from nachlass_bp.cnb.layer import Layer
+from nachlass_bp.context import BuildContext
+from nachlass_bp.errors import ProofFailedError, StageUnreadableError
+from nachlass_bp.notebooks import Notebook
+from nachlass_bp.output import Output, size_text
+from nachlass_bp.proof import Launcher, Proof, Request
+from nachlass_bp.tree import WorkingTree
+from scorer.manifest import SCHEMA_VERSION, Interpreter, Manifest, Stage
+from scorer.manifest import Launch as ManifestLaunch
+
+MANIFEST = "manifest.json"
+TREE = "tree"
+_FILES = "stages"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SavedStage:
+    """A stage file as a notebook left it, outside the layer."""
+
+    notebook: Notebook
+    file: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """Everything about the service but the stages themselves."""
+
+    name: str
+    nachlass_version: str
+    interpreter: Interpreter
+    launch: ManifestLaunch
+    versions: Mapping[str, str]
+    launcher: Launcher
+    ship: Sequence[str]
+    ship_sample: bool
+    sample_out: Path | None
+
+
+def layer(context: BuildContext) -> Layer:
+    """Return the layer: launch only, so that an unchanged model is reused from the previous image."""
+    return Layer(layers_dir=context.layers_dir, name="stages", launch=True)
+
+
+def finish(
+    stages: Layer, tree: WorkingTree, saved: Sequence[SavedStage], samples: Sequence[Path], plan: Plan, output: Output
+) -> Manifest:
+    """Fill the layer from what the notebooks left, prove that the service works with it, and return its manifest.
+
+    Raises:
+        BuildpackError: The pipeline does not load, compose or predict as `web` would run it.
+    """
+    described = [_take(stage, index, stages.path) for index, stage in enumerate(_unique_names(saved))]
+    draft = Manifest(
+        schema_version=SCHEMA_VERSION,
+        nachlass_version=plan.nachlass_version,
+        name=plan.name,
+        stages=tuple(described),
+        interpreter=plan.interpreter,
+        launch=plan.launch,
+        versions=plan.versions,
+    )
+    proof = _prove(stages, tree, draft, samples, plan, output)
+    for warning in proof.warnings:
+        output.warning(warning)
+    final = replace(
+        draft,
+        model=proof.model,
+        stages=tuple(
+            replace(stage, estimator=estimator, format=kind)
+            for stage, estimator, kind in zip(draft.stages, proof.estimators, proof.formats, strict=True)
+        ),
+    )
+    final.write(stages.path / MANIFEST)
+    launch.write_env(stages.path, {"NACHLASS_MANIFEST": str(stages.path / MANIFEST)})
+    return final
+
+
+def _unique_names(saved: Sequence[SavedStage]) -> list[tuple[str, SavedStage]]:
+    """Name the pipeline's steps after their notebooks; `__` is reserved by scikit-learn's parameter names."""
+    named: dict[str, SavedStage] = {}
+    for stage in saved:
+        base = stage.notebook.stem.replace("__", "_").strip("_") or "stage"
+        name, number = base, 2
+        while name in named:
+            name, number = f"{base}-{number}", number + 1
+        named[name] = stage
+    return list(named.items())
+
+
+def _take(named: tuple[str, SavedStage], index: int, layer_path: Path) -> Stage:
+    name, saved = named
+    size = saved.file.stat().st_size
+    if size == 0:
+        raise StageUnreadableError(
+            notebook=saved.notebook.name,
+            problem="The file is empty (0 bytes). It may never have been closed: write it in a `with open(…)` block.",
+        )
+    directory = layer_path / _FILES
+    directory.mkdir(exist_ok=True)
+    directory.chmod(0o755)
+    target = directory / f"{index + 1:02d}-{name}.stage"
+    shutil.copyfile(saved.file, target)
+    target.chmod(0o644)
+    with target.open("rb") as file:
+        sha256 = hashlib.sha256()
+        while block := file.read(1 << 20):
+            sha256.update(block)
+    return Stage(
+        name=name,
+        notebook=saved.notebook.name,
+        file=f"{_FILES}/{target.name}",
+        sha256=sha256.hexdigest(),
+        size_bytes=size,
+        format="pickle",  # The proof finds out.
+        estimator="",
+    )
+
+
+def _prove(
+    stages: Layer, tree: WorkingTree, draft: Manifest, samples: Sequence[Path], plan: Plan, output: Output
+) -> Proof:
+    """Prove the pipeline where the notebooks ran, ship what it read there, and prove it again as the image has it."""
+    scratch = samples[0].parent if samples else stages.path.parent
+    file = stages.path / MANIFEST
+    final = Request(samples=samples, ship_sample=plan.ship_sample, sample_out=plan.sample_out)
+    new = [name for name in tree.outputs() if not name.endswith(".sav")] or tree.matching(plan.ship)
+    if not new:
+        tree.shrink([])
+        return proofs.run(plan.launcher, draft, file, final, scratch)
+    there = proofs.run(plan.launcher, draft, file, replace(final, watch=tree.root, sample_out=None), scratch)
+    ship = _to_ship(tree, there.opened, plan.ship)
+    for name in ship:
+        output.step(f"Shipping {name}, which the model reads ({size_text((tree.root / name).stat().st_size)})")
+    tree.shrink(ship)
+    here = proofs.run(plan.launcher, draft, file, final, scratch)
+    if here.predictions != there.predictions:
+        raise ProofFailedError(
+            notebook=draft.stages[-1].notebook,
+            problem="The pipeline predicts one thing where the notebooks ran and another in the image's files.",
+            hint="It reads a file that a notebook wrote, in a way that nachlass can't see. Name such files:\n"
+            "  NACHLASS_SHIP=data/vocabulary.json",
+        )
+    return here
+
+
+def _to_ship(tree: WorkingTree, opened: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    outputs = set(tree.outputs())
+    wanted = set(tree.matching(patterns)) if patterns else set()
+    return sorted((outputs & {os.path.normpath(name) for name in opened}) | wanted)
+
+
+def content_key(path: Path) -> str:
+    """Return the digest of everything in the layer: names, modes, link targets and bytes."""
+    digest = hashlib.sha256()
+    for root, directories, files in os.walk(path):
+        directories.sort()
+        for name in sorted([*files, *(each for each in directories if os.path.islink(os.path.join(root, each)))]):  # noqa: PTH114, PTH118
+            entry = Path(root, name)
+            digest.update(str(entry.relative_to(path)).encode() + b"\0")
+            content = os.fsencode(entry.readlink()) if entry.is_symlink() else entry.read_bytes()
+            digest.update(len(content).to_bytes(8, "big") + content)
+    return f"stages-{digest.hexdigest()[:32]}"

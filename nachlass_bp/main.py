@@ -1,0 +1,103 @@
+"""The boundary of a build: signals in, errors and the exit status out."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+
+from nachlass_bp import context as build_context
+from nachlass_bp import host
+from nachlass_bp.context import BuildContext
+from nachlass_bp.errors import BuildpackError, DiskFullError, InternalError, InterruptedBuildError
+from nachlass_bp.layers import tools
+from nachlass_bp.output import Output
+
+FAILURE_REPORT = "failure.json"
+
+
+class Interrupted(KeyboardInterrupt):
+    """SIGINT or SIGTERM; a KeyboardInterrupt, so that asyncio and subprocess clean up as they do for Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def main() -> int:
+    """Run the build phase; return its exit status."""
+    output = Output()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    host.become_subreaper()
+    context: BuildContext | None = None
+    status = 1
+    try:
+        context = build_context.from_environ(os.environ, sys.argv[1:], Path.cwd())
+        _build(context, output)
+    except Interrupted as interrupt:
+        status = 128 + interrupt.number
+        error: BuildpackError = InterruptedBuildError(signal_name=signal.Signals(interrupt.number).name)
+    except BuildpackError as foreseen:
+        error = foreseen
+    except OSError as problem:
+        full = problem.errno in {errno.ENOSPC, errno.EDQUOT}
+        error = DiskFullError(path=str(problem.filename or "a layer")) if full else _internal(problem)
+    except Exception as bug:  # noqa: BLE001 - the one boundary: whatever it is, the author gets a message that helps
+        error = _internal(bug)
+    else:
+        return 0
+    _end(error, context, output)
+    return status
+
+
+def _build(context: BuildContext, output: Output) -> None:
+    tools.ensure(context, output)
+    # Importable only now that the tools are there.
+    from nachlass_bp.build import build  # noqa: PLC0415
+
+    build(context, output)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)  # A second one must not interrupt the cleaning up.
+    raise Interrupted(number)
+
+
+def _internal(error: BaseException) -> InternalError:
+    return InternalError(
+        problem=f"{type(error).__name__}: {error}", traceback="".join(traceback.format_exception(error)).rstrip()
+    )
+
+
+def _end(error: BuildpackError, context: BuildContext | None, output: Output) -> None:
+    """Leave nothing running, nothing half made, and say what happened."""
+    host.kill_descendants()
+    if context is not None:
+        from nachlass_bp.layers import discard_unfinished  # noqa: PLC0415 - not worth its import in a good build
+
+        discard_unfinished(context.layers_dir)
+        _report(error, context, output)
+    output.error(error)
+
+
+def _report(error: BuildpackError, context: BuildContext, output: Output) -> None:
+    if context.report_dir is None:
+        return
+    report = {
+        "reference": error.reference,
+        "heading": output.redact(error.heading),
+        "notebook": error.notebook,
+        "missing_path": error.missing_path,
+    }
+    try:
+        context.report_dir.mkdir(parents=True, exist_ok=True)
+        (context.report_dir / FAILURE_REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    except OSError as problem:
+        output.warning(f"The failure report couldn't be written to {context.report_dir}: {problem.strerror}")

@@ -1,0 +1,207 @@
+"""The notebooks of a repository: which ones to run, and what is in them."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import json
+import os
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import nbformat
+
+from nachlass_bp.config import Configuration, Setting
+from nachlass_bp.errors import (
+    NotebookListMissingError,
+    NotebookMissingError,
+    NotebookNamesCollideError,
+    NotebookNotPythonError,
+    NotebookUnreadableError,
+)
+
+STAGE_VARIABLES = ("NACHLASS_STAGE_FILE", "S2I_PIPELINE_STAGE_SAVE_FILE")
+_PRUNED = {"node_modules", "site-packages", "__pycache__", "venv", "env"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Notebook:
+    """A notebook that can be run.
+
+    `name` is its path from the repository's root, `cwd` the directory that it runs in, relative to the root ("" is the
+    root). `content` is nbformat 4.
+    """
+
+    name: str
+    cwd: str
+    content: Any
+
+    @property
+    def stem(self) -> str:
+        """`03-x` of `notebooks/03-x.ipynb`."""
+        return PurePosixPath(self.name).stem
+
+    @property
+    def sav_path(self) -> str:
+        """Where its stage also stands afterwards, relative to the root: `<cwd>/03-x.sav`, the 2019 builder's rule."""
+        return str(PurePosixPath(self.cwd) / f"{self.stem}.sav")
+
+    @property
+    def code_cells(self) -> list[Any]:
+        """The cells that run."""
+        return [cell for cell in self.content.cells if cell.cell_type == "code"]
+
+
+def resolve(configuration: Configuration, app_dir: Path) -> list[Notebook]:
+    """Return the notebooks to run, in order, each read and checked.
+
+    Raises:
+        NotebookListMissingError: Nothing lists them and it isn't obvious.
+        NotebookMissingError, NotebookUnreadableError, NotebookNotPythonError, NotebookNamesCollideError: see there.
+    """
+    listed = configuration.notebooks
+    names = Setting(value=listed.value, source=listed.source) if listed.value else infer(app_dir)
+    loaded: dict[str, Notebook] = {}
+    for name in names.value or ():
+        clean = os.path.normpath(name)
+        if clean not in loaded:
+            path = _find(clean, names.source, app_dir)
+            loaded[clean] = Notebook(
+                name=clean,
+                cwd="" if configuration.notebook_cwd.value == "root" else os.path.dirname(clean),  # noqa: PTH120 - "" for the root
+                content=_read(path, clean),
+            )
+    _check_collisions(list(loaded.values()))
+    return [loaded[os.path.normpath(name)] for name in names.value or ()]
+
+
+def _find(name: str, source: str, app_dir: Path) -> Path:
+    path = app_dir / name
+    if os.path.isabs(name) or name.startswith(".."):
+        raise NotebookUnreadableError(notebook=name, problem="It lies outside the repository.")
+    if path.is_dir():
+        raise NotebookUnreadableError(notebook=name, problem="It is a directory.")
+    if not path.is_file():
+        everything = sorted(find_all(app_dir))
+        by_base = {os.path.basename(each): each for each in everything}  # noqa: PTH119 - names, not paths
+        near = difflib.get_close_matches(name, everything, n=3, cutoff=0.6)
+        near += [by_base[m] for m in difflib.get_close_matches(os.path.basename(name), list(by_base), n=3, cutoff=0.6)]  # noqa: PTH119
+        raise NotebookMissingError(
+            notebook=name, source=source, near_misses=list(dict.fromkeys(near)), all_notebooks=everything[:20]
+        )
+    return path
+
+
+def _read(path: Path, name: str) -> Any:
+    text = path.read_bytes().decode("utf-8", errors="replace")
+    if not text.strip():
+        raise NotebookUnreadableError(notebook=name, problem="The file is empty.")
+    try:
+        json.loads(text)
+    except ValueError as error:
+        raise NotebookUnreadableError(notebook=name, problem=f"It isn't JSON: {error}") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Missing cell ids and such: Jupyter doesn't mind either.
+            content = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]  # nbformat is half typed
+    except Exception as error:  # nbformat raises a handful of unrelated types for a wrong shape
+        raise NotebookUnreadableError(notebook=name, problem=f"It isn't a notebook: {_first_line(error)}") from error
+    language = _language(content)
+    if language != "python":
+        raise NotebookNotPythonError(notebook=name, language=language)
+    if not any(cell.cell_type == "code" and str(cell.source).strip() for cell in content.cells):
+        raise NotebookUnreadableError(notebook=name, problem="It has no code cell.")
+    return content
+
+
+def _language(content: Any) -> str:
+    """Return the kernel's language; its *name* is foreign on every machine and says nothing."""
+    metadata = content.get("metadata", {})
+    kernelspec, info = metadata.get("kernelspec", {}), metadata.get("language_info", {})
+    language = str(kernelspec.get("language") or info.get("name") or "python").lower()
+    return "python" if language in {"python", "python3", "ipython", "python2"} else language
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def _check_collisions(notebooks: Sequence[Notebook]) -> None:
+    seen: dict[str, Notebook] = {}
+    for notebook in notebooks:
+        other = seen.setdefault(notebook.sav_path, notebook)
+        if other is not notebook:
+            raise NotebookNamesCollideError(first=other.name, second=notebook.name, sav_path=notebook.sav_path)
+
+
+def find_all(app_dir: Path, suffix: str = ".ipynb") -> Iterator[str]:
+    """Yield the notebooks of the repository, relative to its root; environments and hidden directories are not its own."""
+    for root, directories, files in os.walk(app_dir):
+        directories[:] = sorted(
+            name
+            for name in directories
+            if name not in _PRUNED
+            and not name.startswith(".")
+            and not os.path.exists(os.path.join(root, name, "pyvenv.cfg"))  # noqa: PTH110, PTH118
+        )
+        for name in sorted(files):
+            if name.endswith(suffix):
+                yield os.path.relpath(os.path.join(root, name), app_dir)  # noqa: PTH118
+
+
+def infer(app_dir: Path) -> Setting[tuple[str, ...] | None]:
+    """Return the one notebook that makes a stage, when only one can.
+
+    It is the one whose own code names the variable or, if only a module does, the one that imports that module.
+
+    Raises:
+        NotebookListMissingError: There is none, or more than one.
+    """
+    sources = {name: _code(app_dir / name) for name in find_all(app_dir)}
+    candidates = [name for name, code in sources.items() if any(variable in code for variable in STAGE_VARIABLES)]
+    if not candidates:
+        modules = set(_modules_that_save(app_dir))
+        candidates = [name for name, code in sources.items() if modules & _imported(code)]
+    if len(candidates) != 1:
+        raise NotebookListMissingError(candidates=candidates, others=list(sources))
+    return Setting(value=(candidates[0],), source="the only notebook that saves a stage")
+
+
+def _code(path: Path) -> str:
+    try:
+        data = json.loads(path.read_bytes())
+        cells = data["cells"] if "cells" in data else [c for sheet in data["worksheets"] for c in sheet["cells"]]
+        parts = [c.get("source", c.get("input", "")) for c in cells if c.get("cell_type") == "code"]
+        return "\n".join("".join(part) for part in parts)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError):
+        return ""  # Unreadable ones are told about when somebody lists them.
+
+
+def _modules_that_save(app_dir: Path) -> Iterator[str]:
+    for name in find_all(app_dir, ".py"):
+        if any(
+            variable in (app_dir / name).read_text(encoding="utf-8", errors="replace") for variable in STAGE_VARIABLES
+        ):
+            path = PurePosixPath(name)
+            module = path.parent if path.stem == "__init__" else path.with_suffix("")
+            yield from {module.name, ".".join(module.parts)}
+
+
+def _imported(code: str) -> set[str]:
+    """Return the modules that notebook code imports; magics and shell lines are not Python and are left out."""
+    clean = "\n".join("pass" if re.match(r"\s*[%!?]", line) else line for line in code.splitlines())
+    try:
+        tree = ast.parse(clean)
+    except (SyntaxError, ValueError):
+        return set(re.findall(r"^\s*(?:from|import)\s+([\w.]+)", code, re.MULTILINE))
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found

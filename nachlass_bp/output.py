@@ -1,0 +1,88 @@
+"""What the author reads while a build runs: noun headings, verb steps, other programs' output indented."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from nachlass_bp.errors import BuildpackError
+
+_URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s@'\"]+(?=@)")
+_SHORTEST_SECRET = 4
+"""Shorter values ("1", "yes") would redact half of the log and protect nothing."""
+
+
+class Output:
+    """Write the build log; every line passes the redaction of known secrets."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+        self._secrets: list[str] = []
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Replace these values by `****` in everything written from now on."""
+        lines = {line for value in secrets for line in (value.strip(), *value.splitlines())}
+        self._secrets = sorted(
+            {*self._secrets, *(line for line in lines if len(line) >= _SHORTEST_SECRET)}, key=len, reverse=True
+        )
+
+    def redact(self, text: str) -> str:
+        """Return `text` without secrets and without the credentials of URLs."""
+        for secret in self._secrets:
+            text = text.replace(secret, "****")
+        return _URL_CREDENTIALS.sub("****", text)
+
+    def heading(self, text: str) -> None:
+        """Begin a section."""
+        self._write(f"\n[{text}]")
+
+    def step(self, text: str, reasons: Sequence[str] = ()) -> None:
+        """Say what is done now, and why when there is a choice."""
+        self._write(text)
+        for reason in reasons:
+            self._write(f" - {reason}")
+
+    def detail(self, text: str) -> None:
+        """Show another program's text, or what belongs to the step above, indented."""
+        for line in text.splitlines():
+            self._write(f"    {line}")
+
+    def warning(self, text: str) -> None:
+        """Say something that does not stop the build but that the author wants to know."""
+        lines = text.splitlines()
+        self._write(f"Warning: {lines[0]}")
+        for line in lines[1:]:
+            self._write(f"         {line}")
+
+    def error(self, error: BuildpackError) -> None:
+        """Show an error as its golden file has it."""
+        self._stream.flush()
+        self._write("\n" + render_error(error).rstrip("\n"))
+
+    def _write(self, text: str) -> None:
+        self._stream.write(self.redact(text) + "\n")
+        self._stream.flush()
+
+
+def render_error(error: BuildpackError) -> str:
+    """Return the text of `error`: heading, details of others, what happened, what to do, reference."""
+    parts = [f"[Error: {error.heading}]"]
+    if error.details:
+        parts.append(error.details.rstrip() + "\n")
+    parts.append(error.body)
+    return "\n".join(parts) + f"\n\n{error.advice}\n\nReference: {error.reference}\n"
+
+
+def size_text(size_bytes: int) -> str:
+    """Return a size as a person reads it, in binary units."""
+    if size_bytes < 1024:
+        return f"{size_bytes} bytes"
+    size = float(size_bytes)
+    for unit in ("KiB", "MiB", "GiB"):
+        size /= 1024
+        if size < 1024 or unit == "GiB":
+            return f"{size:.1f} {unit}"
+    raise AssertionError

@@ -1,0 +1,157 @@
+"""Finding a pip that works, and running it with the user's index settings and nothing else of theirs.
+
+Providers differ (pip on PYTHONPATH, pip in another buildpack's user site, no pip at all), and their PIP_* variables point
+their pip at their environment: PIP_PYTHON, PIP_USER, PIP_TARGET or PIP_CONSTRAINT would send or bend ours.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from nachlass_bp import process
+from nachlass_bp.errors import PipMissingError
+
+OLDEST = (22, 3)
+"""The first pip with `--python`, which installs into an environment that has no pip."""
+
+ALLOWED_SETTINGS = frozenset(
+    {
+        "index-url", "extra-index-url", "find-links", "no-index", "cert", "client-cert", "trusted-host", "proxy",
+        "timeout", "default-timeout", "retries", "keyring-provider", "cache-dir", "no-cache-dir",
+    }
+)  # fmt: skip
+_DROPPED_VARIABLES = re.compile(r"PIP_|PYTHON|VIRTUAL_ENV$|CONDA_|__PYVENV_LAUNCHER__$")
+_SYSTEM_WHEELS = (Path("/usr/share/python-wheels"), Path("/usr/lib/python3/wheels"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pip:
+    """A pip that runs: `command` starts it, `env` is its whole environment, `origin` says where it was found."""
+
+    command: tuple[str, ...]
+    env: Mapping[str, str]
+    version: str
+    origin: str
+
+    def run(
+        self, arguments: Sequence[str | Path], *, cwd: Path, on_line: Callable[[str], None] | None = None
+    ) -> process.Finished:
+        """Run one pip command; no prompt, no progress bar, no notice about newer pips."""
+        options = ("--no-input", "--disable-pip-version-check")
+        return process.run([*self.command, *options, *arguments], env=self.env, cwd=cwd, on_line=on_line)
+
+
+@contextmanager
+def find(python: Path, env: Mapping[str, str], wheels_dir: Path) -> Iterator[Pip]:
+    """Yield the first pip that runs: the interpreter's own, one in a throw-away environment, one out of a wheel.
+
+    Args:
+        python: The interpreter that pip runs under.
+        env: The build's environment.
+        wheels_dir: The buildpack's own wheels, when it was packaged with them.
+
+    Raises:
+        PipMissingError: None of them runs.
+    """
+    with tempfile.TemporaryDirectory(prefix="nachlass-pip-") as scratch:
+        tried: list[str] = []
+        for command, extra, origin in _candidates(python, env, wheels_dir, Path(scratch)):
+            base = {**_without_provider_settings(env), **extra}
+            finished = process.run([*command, "--version"], env=base, cwd=Path(scratch))
+            version = _version(finished.output) if finished.ok else None
+            if version is None or _parts(version) < OLDEST:
+                tried.append(f"{origin}: {version or _last_line(finished.output)}")
+                continue
+            settings = _user_settings(command, {**_python_free(env), **extra}, Path(scratch))
+            yield Pip(command=command, env={**base, **settings}, version=version, origin=origin)
+            return
+    raise PipMissingError(python=str(python), tried=tried)
+
+
+def _candidates(
+    python: Path, env: Mapping[str, str], wheels_dir: Path, scratch: Path
+) -> Iterator[tuple[tuple[str, ...], dict[str, str], str]]:
+    """Yield (command, further variables, where it is from); later ones are only made when the earlier ones fail."""
+    yield (str(python), "-I", "-m", "pip"), {}, "the interpreter's own pip"
+    if env.get("PYTHONPATH"):
+        yield (str(python), "-m", "pip"), {"PYTHONPATH": env["PYTHONPATH"]}, "the pip on PYTHONPATH"
+    for wheel in _newest_wheels([wheels_dir]):
+        yield (str(python), "-I", str(wheel / "pip")), {}, f"the buildpack's {wheel.name}"
+    throwaway = scratch / "venv"
+    made = process.run([python, "-I", "-m", "venv", throwaway], env=_without_provider_settings(env), cwd=scratch)
+    if made.ok:
+        yield (str(throwaway / "bin" / "python"), "-I", "-m", "pip"), {}, "a throw-away virtual environment"
+    bundled = process.run(
+        [
+            python,
+            "-I",
+            "-c",
+            "import importlib.util as u; print(u.find_spec('ensurepip').submodule_search_locations[0])",
+        ],
+        env=_without_provider_settings(env),
+        cwd=scratch,
+    )
+    directories = [Path(bundled.output.strip()) / "_bundled", *_SYSTEM_WHEELS] if bundled.ok else list(_SYSTEM_WHEELS)
+    for wheel in _newest_wheels(directories):
+        yield (str(python), "-I", str(wheel / "pip")), {}, f"{wheel.name} of the system"
+
+
+def _newest_wheels(directories: Sequence[Path]) -> list[Path]:
+    wheels = [wheel for directory in directories for wheel in directory.glob("pip-*.whl")]
+    return sorted(wheels, key=lambda wheel: _parts(wheel.name.split("-")[1]), reverse=True)
+
+
+def _python_free(env: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in env.items() if name.startswith("PIP_") or not _DROPPED_VARIABLES.match(name)}
+    kept["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+    return kept
+
+
+def _without_provider_settings(env: Mapping[str, str]) -> dict[str, str]:
+    """Return `env` without what would send pip elsewhere; LD_LIBRARY_PATH stays, shared-library Pythons need it."""
+    kept = {name: value for name, value in env.items() if not _DROPPED_VARIABLES.match(name)}
+    # Old pips fall back to the locale's encoding for requirements files; and pip.conf is read once, by `config list`.
+    return {**kept, "PIP_CONFIG_FILE": os.devnull, "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _user_settings(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> dict[str, str]:
+    """Return the allowed settings of the user's variables and configuration files, as PIP_* variables.
+
+    `pip config list` prints `global.index-url='…'`, `install.find-links='…'` and `:env:.cert='…'`, from the weakest to
+    the strongest source; the last one said wins, as it does in pip.
+    """
+    finished = process.run([*command, "config", "list"], env=env, cwd=cwd)
+    settings: dict[str, str] = {}
+    strong: dict[str, str] = {}
+    for line in finished.output.splitlines() if finished.ok else ():
+        section_and_name, equals, literal = line.partition("=")
+        section, _, name = section_and_name.rpartition(".")
+        if not equals or name not in ALLOWED_SETTINGS or section not in {"global", "install", ":env:"}:
+            continue
+        try:
+            value = str(ast.literal_eval(literal))
+        except (ValueError, SyntaxError):
+            continue
+        target = strong if section == ":env:" else settings
+        target["PIP_" + name.upper().replace("-", "_")] = value
+    return {**settings, **strong}
+
+
+def _version(output: str) -> str | None:
+    match = re.search(r"^pip (\d+(?:\.\d+)*)", output, re.MULTILINE)
+    return match[1] if match else None
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+
+
+def _last_line(output: str) -> str:
+    return output.strip().rpartition("\n")[2] or "doesn't run"

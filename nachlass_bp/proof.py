@@ -1,0 +1,137 @@
+"""The proof: start the service's own launcher on the new stages, and believe only what it reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nachlass_bp import process
+from nachlass_bp.errors import (
+    BuildpackError,
+    InternalError,
+    ProofFailedError,
+    ShippedFileMissingError,
+    StageCannotPredictError,
+    StageNotATransformerError,
+    StageUnreadableError,
+)
+from scorer import manifest
+from scorer.manifest import Manifest
+
+_SAMPLE_HINT = (
+    "nachlass tried what your notebooks left in their variables as inputs. Tell it what the pipeline takes, in the\n"
+    "notebook that saves the first stage:\n  nachlass_sample = X_train.head()"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Launcher:
+    """How `web` will be started: the interpreter, the launcher's file and the launch environment."""
+
+    python: Path
+    file: Path
+    env: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What to prove; see docs/architecture.md, "Proof"."""
+
+    samples: Sequence[Path]
+    watch: Path | None = None
+    ship_sample: bool = False
+    sample_out: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proof:
+    """What the service's own code found out about the pipeline."""
+
+    model: manifest.Model
+    estimators: tuple[str, ...]
+    formats: tuple[manifest.StageFormat, ...]
+    predictions: Sequence[Any]
+    opened: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def run(launcher: Launcher, draft: Manifest, manifest_file: Path, request: Request, scratch: Path) -> Proof:
+    """Write the draft, run `launcher check`, and return its report.
+
+    Raises:
+        BuildpackError: The pipeline doesn't load, compose or predict; the stage's notebook is named.
+    """
+    draft.write(manifest_file)
+    report_file, request_file = scratch / "report.json", scratch / "request.json"
+    report_file.unlink(missing_ok=True)
+    request_file.write_text(
+        json.dumps(
+            {
+                "report": str(report_file),
+                "samples": [str(path) for path in request.samples],
+                "watch": str(request.watch) if request.watch else None,
+                "ship_sample": request.ship_sample,
+                "sample_out": str(request.sample_out) if request.sample_out else None,
+            }
+        ),
+        encoding="utf-8",
+    )
+    finished = process.run(
+        [launcher.python, launcher.file, "check", request_file],
+        env={**launcher.env, "NACHLASS_MANIFEST": str(manifest_file)},
+        cwd=scratch,
+    )
+    try:
+        report = json.loads(report_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _died(finished, draft) from error
+    if not report["ok"]:
+        raise _failure(report, draft)
+    return Proof(
+        model=manifest.model_from_json(report["model"]),
+        estimators=tuple(stage["estimator"] for stage in report["stages"]),
+        formats=tuple(stage["format"] for stage in report["stages"]),
+        predictions=report["predictions"],
+        opened=tuple(report["opened"]),
+        warnings=tuple(report["warnings"]),
+    )
+
+
+def _died(finished: process.Finished, draft: Manifest) -> BuildpackError:
+    if finished.exit_code < 0 or finished.exit_code > 128:
+        return ProofFailedError(
+            notebook=draft.stages[-1].notebook,
+            problem=f"The process that loads the stages and predicts ended with status {finished.exit_code}.",
+            hint="A crash in compiled code, or too little memory for the model, are the usual causes.",
+            details=finished.output or None,
+        )
+    return InternalError(problem="The check of the service ended without a report.", traceback=finished.output)
+
+
+def _failure(report: Mapping[str, Any], draft: Manifest) -> BuildpackError:
+    index = report.get("stage")
+    notebook = draft.stages[index if index is not None else -1].notebook
+    problem, details = str(report["message"]), report.get("details")
+    missing = report.get("missing")
+    match report["kind"]:
+        case "stage-unreadable" | "version-mismatch":
+            return StageUnreadableError(notebook=notebook, problem=problem, details=details)
+        case "stage-not-a-transformer":
+            return StageNotATransformerError(notebook=notebook, problem=problem)
+        case "stage-cannot-predict":
+            return StageCannotPredictError(notebook=notebook, problem=problem)
+        case "no-sample":
+            return ProofFailedError(notebook=notebook, problem=problem, hint=_SAMPLE_HINT, details=details)
+        case _:
+            if missing:
+                return ShippedFileMissingError(notebook=notebook, path=str(missing))
+            return ProofFailedError(
+                notebook=notebook,
+                problem=problem,
+                hint="Load the saved stages in a fresh Python and predict with them to see the same error. What a stage\n"
+                "needs when it predicts has to be in the repository, in requirements.txt or in the stage itself.",
+                details=details,
+            )

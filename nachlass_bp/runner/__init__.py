@@ -1,0 +1,1 @@
+"""Running a notebook with nbclient, in a kernel of the user's own interpreter."""

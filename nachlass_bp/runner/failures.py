@@ -1,0 +1,85 @@
+"""From an exception in the kernel to the error that the author reads."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from nbclient.exceptions import CellExecutionError
+
+from nachlass_bp.errors import BuildpackError, CellFailedError, CellWantsInputError, DataPointerError
+from nachlass_bp.notebooks import Notebook
+from nachlass_bp.runner.client import StreamingClient
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_POINTER_ERROR = "GitLfsPointerError"
+_TRACEBACK_LINES = 60
+
+
+def is_clean_exit(error: CellExecutionError) -> bool:
+    """Whether the cell called `sys.exit()` with a status that means success: the notebook's author ended it there."""
+    return error.ename == "SystemExit" and str(error.evalue).strip() in {"", "0", "None", "False"}
+
+
+async def explain(
+    error: CellExecutionError, client: StreamingClient, notebook: Notebook, cell: str, tree: Path
+) -> BuildpackError:
+    """Return what to tell the author about an exception that a cell raised.
+
+    Args:
+        error: nbclient's account; its text is a traceback with terminal colours.
+        client: The client of the kernel that raised it, which is asked for what the text doesn't say.
+        notebook: The notebook that ran.
+        cell: How to call the cell.
+        tree: The working tree, to name files as the author knows them.
+    """
+    facts: dict[str, Any] = await client.ask("describe_error()") or {}
+    line = facts.get("line")
+    if error.ename == "StdinNotImplementedError":
+        return CellWantsInputError(notebook=notebook.name, cell=cell, line=line)
+    if error.ename == _POINTER_ERROR:
+        path = str(error.evalue).partition(" is a ")[0]
+        return _pointer(notebook, cell, path, "git-lfs", "git lfs pull")
+    missing = facts.get("filename")
+    if missing and facts.get("dvc"):
+        return _pointer(notebook, cell, _relative(missing, tree), "DVC", "dvc pull")
+    return CellFailedError(
+        notebook=notebook.name,
+        cell=cell,
+        exception=f"{error.ename}: {_ANSI.sub('', str(error.evalue))}".rstrip(": "),
+        line=line,
+        traceback=_traceback(error),
+        hint=_hint(error, missing, tree),
+        missing_path=str(missing) if missing else None,
+    )
+
+
+def _pointer(notebook: Notebook, cell: str, path: str, tool: str, command: str) -> DataPointerError:
+    return DataPointerError(notebook=notebook.name, cell=cell, path=path, tool=tool, command=command)
+
+
+def _relative(path: str, tree: Path) -> str:
+    return os.path.relpath(path, tree) if Path(path).is_relative_to(tree) else path
+
+
+def _traceback(error: CellExecutionError) -> str:
+    lines = _ANSI.sub("", str(error.traceback)).strip("\n").splitlines()
+    # nbclient repeats the cell's source above a line of dashes; the frames are what helps.
+    return "\n".join(lines[-_TRACEBACK_LINES:])
+
+
+def _hint(error: CellExecutionError, missing: str | None, tree: Path) -> str | None:
+    if error.ename in {"ModuleNotFoundError", "ImportError"}:
+        return (
+            "If it is a package, add it to requirements.txt. If it is a module of your repository, commit it; notebooks\n"
+            "find modules in their own directory and in the repository's root."
+        )
+    if missing:
+        name = _relative(missing, tree)
+        return (
+            f"'{name}' isn't in what this build was given. Commit it, or let an earlier notebook of the list write it or\n"
+            "download it. A path outside the repository doesn't exist in a build."
+        )
+    return None

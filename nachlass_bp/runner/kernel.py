@@ -1,0 +1,121 @@
+"""Starting the kernel: the user's interpreter, our locked ipykernel as an overlay, sockets in a private directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+
+from nachlass_bp import host
+
+_BOOT = Path(__file__).resolve().parent.parent / "inside" / "kernel_boot.py"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KernelConfiguration:
+    """What `inside/kernel_boot.py` reads; see there."""
+
+    overlay_module: str
+    site: str
+    names: Sequence[str]
+    distributions: Sequence[str]
+    fallback_paths: Sequence[str]
+    import_paths: Sequence[str]
+    tree: str
+    seed: int | None = None
+
+
+class Kernel(AsyncKernelManager):
+    """One kernel of the user's interpreter, reached over ipc sockets: no TCP port, no encryption warning."""
+
+    def __init__(self, python: Path, configuration: KernelConfiguration, directory: Path) -> None:
+        # `ip` is the prefix of the socket files. A relative one (the default) would lie in the kernel's working
+        # directory and not be found by the client; sun_path holds 107 bytes, so `directory` has to be short.
+        super().__init__(transport="ipc", ip=str(directory / "k"), connection_file=str(directory / "c.json"))
+        config_file = directory / "boot.json"
+        config_file.write_text(json.dumps(asdict(configuration)), encoding="utf-8")
+        self._kernel_spec = KernelSpec(
+            argv=[str(python), str(_BOOT), str(config_file), "-f", "{connection_file}"],
+            display_name="nachlass",
+            language="python",
+        )
+
+    @property
+    def process_id(self) -> int | None:
+        """The kernel's process id, None when it was never started."""
+        return getattr(self.provisioner, "pid", None)
+
+    def exit_code(self) -> int | None:
+        """Return the status of a kernel that ended: negative for a signal, None while it runs."""
+        process: Any = getattr(self.provisioner, "process", None)
+        return None if process is None else process.poll()
+
+    def destroy(self) -> list[int]:
+        """Kill the kernel's process group and every descendant; return what else than the kernel was still alive."""
+        pid = self.process_id
+        if pid is not None:
+            host.kill_group(pid)
+            process: Any = getattr(self.provisioner, "process", None)
+            if process is not None:
+                process.wait()
+        return host.kill_descendants()
+
+
+def kernel_environment(base: Mapping[str, str], more: Mapping[str, str], home: Path, scratch: Path) -> dict[str, str]:
+    """Return the kernel's whole environment.
+
+    The build's variables stay, apart from the lifecycle's; what makes runs differ for no reason is fixed; and nothing of
+    Jupyter or matplotlib is read from or written to a home directory.
+    """
+    kept = {name: value for name, value in base.items() if not name.startswith("CNB_")}
+    fixed = {
+        "HOME": str(home),
+        "IPYTHONDIR": str(scratch / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(scratch / "jupyter"),
+        "JUPYTER_DATA_DIR": str(scratch / "jupyter-data"),
+        "JUPYTER_RUNTIME_DIR": str(scratch),
+        "JUPYTER_NO_CONFIG": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUTF8": "1",
+    }
+    # The user's own value wins where a notebook may reasonably depend on it.
+    defaults = {
+        "LC_ALL": "C.UTF-8",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "MPLCONFIGDIR": str(scratch / "matplotlib"),
+        "PYTHONHASHSEED": "0",
+        "TZ": "UTC",
+        "XDG_CACHE_HOME": str(scratch / "cache"),
+    }
+    return {**defaults, **kept, **fixed, **more}
+
+
+def ending(exit_code: int | None) -> str:
+    """Say in words how a kernel's process ended."""
+    if exit_code is None:
+        return "stopped answering"
+    if exit_code < 0:
+        return f"was killed by {signal.Signals(-exit_code).name}"
+    return f"ended with status {exit_code}"
+
+
+def out_of_memory(before: int | None) -> bool:
+    """Whether the out-of-memory killer struck in our cgroup since `before`."""
+    now = host.oom_kills()
+    return before is not None and now is not None and now > before
+
+
+def short_directory(scratch: Path) -> Path:
+    """Return a directory whose socket paths fit into sun_path, below `scratch` if that is short enough."""
+    if len(os.fsencode(scratch)) > 80:
+        raise OSError(
+            36, "The temporary directory's path is too long for the kernel's sockets; set TMPDIR", str(scratch)
+        )
+    return scratch

@@ -1,0 +1,113 @@
+"""The working tree: where the notebooks run, and what of it goes with the model.
+
+It stands at the same path during the build and in the image (docs/architecture.md, "Layers"), so that a path that a stage
+remembers leads to the same file. Afterwards it shrinks to links into the application directory and the files to ship.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from nachlass_bp import host
+
+_NOT_OUTPUT = {"__pycache__", ".ipynb_checkpoints", ".virtual_documents"}
+Fingerprint = tuple[int, int, int]
+"""Size, modification time in ns, inode: enough to say "not touched since we copied it", within one build."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingTree:
+    """A copy of `app_dir` at `root`, with the fingerprints of its files as they were copied."""
+
+    root: Path
+    app_dir: Path
+    before: Mapping[str, Fingerprint]
+
+    def fingerprint(self, relative: str) -> Fingerprint | None:
+        """Return the present fingerprint of a file, None when it isn't there (links are not followed)."""
+        return _fingerprint(self.root / relative)
+
+    def outputs(self) -> list[str]:
+        """Return the files that the notebooks created or changed, relative to the root, sorted."""
+        changed: list[str] = []
+        for relative in _files(self.root):
+            if _NOT_OUTPUT.isdisjoint(Path(relative).parts) and self.fingerprint(relative) != self.before.get(relative):
+                original = self.app_dir / relative
+                if not (original.is_file() and filecmp.cmp(original, self.root / relative, shallow=False)):
+                    changed.append(relative)
+        return sorted(changed)
+
+    def matching(self, patterns: Sequence[str]) -> list[str]:
+        """Return the files of the tree that match one of the glob patterns (`*` also crosses directories)."""
+        return sorted(name for name in _files(self.root) if any(fnmatch(name, pattern) for pattern in patterns))
+
+    def shrink(self, ship: Iterable[str]) -> None:
+        """Replace the tree by links into the application directory, with the files of `ship` beside them."""
+        new = self.root.with_name(self.root.name + ".new")
+        kept = set(ship)
+        if kept:
+            self._link(Path(), new, kept)
+        else:
+            new.symlink_to(self.app_dir)
+        shutil.rmtree(self.root)
+        new.rename(self.root)
+
+    def _link(self, relative: Path, new: Path, kept: set[str]) -> None:
+        """Fill the directory `new / relative`: links for what the application has, copies of what ships."""
+        (new / relative).mkdir(mode=0o755)
+        here = {name for name in kept if _is_below(name, relative)}
+        real = {Path(name).relative_to(relative).parts[0] for name in here}
+        original = self.app_dir / relative
+        for name in sorted({*(os.listdir(original) if original.is_dir() else ()), *real}):
+            entry = relative / name
+            if str(entry) in kept:
+                shutil.copyfile(self.root / entry, new / entry)
+                (new / entry).chmod(0o644)
+            elif name in real:
+                self._link(entry, new, kept)
+            else:
+                (new / entry).symlink_to(original / name)
+
+
+def create(app_dir: Path, root: Path) -> WorkingTree:
+    """Copy the application directory to `root`, which must not exist; links stay links, sockets and pipes stay behind."""
+    shutil.copytree(app_dir, root, symlinks=True, ignore=_special_files, copy_function=host.copy_file)
+    for directory, _names, _files_ in os.walk(root):
+        os.chmod(directory, os.stat(directory).st_mode | stat.S_IRWXU)  # noqa: PTH101, PTH116 - notebooks write there
+    before = {relative: found for relative in _files(root) if (found := _fingerprint(root / relative))}
+    return WorkingTree(root, app_dir, before)
+
+
+def _special_files(directory: str, names: list[str]) -> set[str]:
+    def is_special(name: str) -> bool:
+        mode = os.lstat(os.path.join(directory, name)).st_mode  # noqa: PTH118
+        return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
+
+    return {name for name in names if is_special(name)}
+
+
+def _files(root: Path) -> Iterator[str]:
+    for directory, _names, files in os.walk(root):
+        for name in files:
+            path = os.path.join(directory, name)  # noqa: PTH118
+            if not os.path.islink(path):  # noqa: PTH114
+                yield os.path.relpath(path, root)
+
+
+def _fingerprint(path: Path) -> Fingerprint | None:
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return (found.st_size, found.st_mtime_ns, found.st_ino)
+
+
+def _is_below(name: str, directory: Path) -> bool:
+    return Path(name).is_relative_to(directory)
