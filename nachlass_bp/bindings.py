@@ -1,6 +1,7 @@
 """Service bindings of type `nachlass`: secrets for the notebooks and for nobody else.
 
-Source: Service Binding Specification for Kubernetes, "Workload Projection": `$SERVICE_BINDING_ROOT/<name>/{type,<key>}`.
+Source: Service Binding Specification for Kubernetes, "Workload Projection":
+`$SERVICE_BINDING_ROOT/<name>/{type,<key>}`.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class _Room:
 
     @property
     def fallback_paths(self) -> tuple[str, ...]:
-        """Where a cloudpickle comes from when the requirements have none: last on the path, in build and launch alike."""
+        """Where a cloudpickle comes from when the requirements have none: last on the path, now and at launch."""
         return () if "cloudpickle" in self.user.distributions else (str(self.service.cloudpickle_dir),)
 
 
@@ -139,10 +139,11 @@ def _run_all(
             saved[notebook.name] = SavedStage(notebook=notebook, file=job.stage_file)
         if job.samples_file.exists():
             samples.append(job.samples_file)
-    last = to_run[-1]
-    if last.name not in saved:
+    if not saved:
+        last = to_run[-1]
         path = str(scratch / f"{len(to_run):02d}" / "stage" / f"{last.stem}.sav")
-        raise NothingSavedError(notebook=last.name, stage_path=path, cell_count=len(last.code_cells), saved=list(saved))
+        others = [notebook.name for notebook in to_run[:-1]]
+        raise NothingSavedError(notebook=last.name, stage_path=path, cell_count=len(last.code_cells), others=others)
     return list(saved.values()), samples
 
 
@@ -169,7 +170,7 @@ def _kept_file(context: BuildContext, notebook: Notebook) -> Path | None:
 
 
 def user_environment(env: Mapping[str, str], user: Interpreter) -> dict[str, str]:
-    """Return the environment of the user's interpreter: the build's own, with our virtual environment's first if there is one."""
+    """Return the environment of the user's interpreter: the build's, our virtual environment first if there is one."""
     if user.prefix == user.base_prefix or env.get("VIRTUAL_ENV") == str(user.prefix):
         return dict(env)
     return packages.environment(env, user.prefix)
@@ -213,7 +214,7 @@ def _plan(
 
 
 def launch_environment(env: Mapping[str, str], user: Interpreter) -> dict[str, str]:
-    """Return what the launched process will have of this environment: nothing of the build's settings or the lifecycle's."""
+    """Return what a launched process will have of it: neither the build's settings nor the lifecycle's variables."""
     kept = user_environment(env, user)
     return {name: value for name, value in kept.items() if not name.startswith(("CNB_", "PIP_", "NACHLASS_"))}
 

@@ -371,7 +371,7 @@ class CellFailedError(BuildpackError):
 
     reference = "cell-failed"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the facts of one failure
         self,
         *,
         notebook: str,
@@ -455,21 +455,20 @@ class CellWantsInputError(BuildpackError):
 
 
 class NothingSavedError(BuildpackError):
-    """No notebook, or not the last one, saved a stage."""
+    """No notebook saved a stage."""
 
     reference = "stage-not-saved"
 
-    def __init__(self, *, notebook: str, stage_path: str, cell_count: int, saved: Sequence[str]) -> None:
-        others = f"\nThese notebooks did save one: {', '.join(saved)}." if saved else ""
+    def __init__(self, *, notebook: str, stage_path: str, cell_count: int, others: Sequence[str]) -> None:
+        before = f"\nThe notebooks before it saved none either: {', '.join(others)}." if others else ""
         super().__init__(
             heading=f"'{notebook}' didn't save a pipeline stage",
-            body=f"All {cell_count} code cells ran without error, but afterwards there was no file at\n{stage_path}\n"
-            f"The last notebook of the list has to save the stage that predicts.{others}",
+            body=f"All {cell_count} code cells ran without error, but afterwards there was no file at\n{stage_path}{before}",
             advice="In the notebook's last cell, save the fitted estimator to that path:\n"
             "  import os, cloudpickle\n"
             '  with open(os.environ["NACHLASS_STAGE_FILE"], "wb") as file:\n'
             "      cloudpickle.dump(model, file)\n"
-            "If this notebook only prepares data or draws plots, list it before the one that predicts.",
+            "If this notebook only prepares data or draws plots, add the one that trains the model to the list.",
             notebook=notebook,
         )
 
@@ -581,6 +580,6 @@ class InterruptedBuildError(BuildpackError):
     def __init__(self, *, signal_name: str) -> None:
         super().__init__(
             heading=f"The build was stopped by {signal_name}",
-            body="The kernel and everything it had started were ended. Nothing of this build was kept.",
+            body="The kernel and everything it had started were ended, and no layer was left half made.",
             advice="Build again when you are ready.",
         )

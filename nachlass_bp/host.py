@@ -70,7 +70,7 @@ def _children_of_this_process() -> list[tuple[int, bool]]:
 
 
 def copy_file(source: str, target: str) -> str:
-    """Copy contents and mode; share the blocks where the file system can (never a hard link: notebooks write in place)."""
+    """Copy contents and mode, sharing blocks where possible; never a hard link, for notebooks write in place."""
     if sys.platform == "linux" and _reflink(source, target):
         shutil.copystat(source, target)
         return target

@@ -112,7 +112,7 @@ def provided(context: BuildContext) -> Interpreter:
 
 
 def requirements_directory(interpreter: Interpreter, context: BuildContext) -> Path | None:
-    """Return the directory in another buildpack's layer that holds the requirements, or None when nothing provides them."""
+    """Return the directory in another buildpack's layer that holds the requirements, None when nobody provides them."""
     for name, found in interpreter.distributions.items():
         directory = found.directory
         is_foreign_layer = directory.is_relative_to(context.layers_root) and not directory.is_relative_to(

@@ -81,7 +81,7 @@ def resolve(configuration: Configuration, app_dir: Path) -> list[Notebook]:
 
 def _find(name: str, source: str, app_dir: Path) -> Path:
     path = app_dir / name
-    if os.path.isabs(name) or name.startswith(".."):
+    if Path(name).is_absolute() or name.startswith(".."):
         raise NotebookUnreadableError(notebook=name, problem="It lies outside the repository.")
     if path.is_dir():
         raise NotebookUnreadableError(notebook=name, problem="It is a directory.")
@@ -139,7 +139,7 @@ def _check_collisions(notebooks: Sequence[Notebook]) -> None:
 
 
 def find_all(app_dir: Path, suffix: str = ".ipynb") -> Iterator[str]:
-    """Yield the notebooks of the repository, relative to its root; environments and hidden directories are not its own."""
+    """Yield the repository's notebooks, relative to its root; environments and hidden directories are not its own."""
     for root, directories, files in os.walk(app_dir):
         directories[:] = sorted(
             name

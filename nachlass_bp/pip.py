@@ -1,7 +1,7 @@
 """Finding a pip that works, and running it with the user's index settings and nothing else of theirs.
 
-Providers differ (pip on PYTHONPATH, pip in another buildpack's user site, no pip at all), and their PIP_* variables point
-their pip at their environment: PIP_PYTHON, PIP_USER, PIP_TARGET or PIP_CONSTRAINT would send or bend ours.
+Providers differ (pip on PYTHONPATH, pip in another buildpack's user site, no pip at all), and their PIP_* variables
+point their pip at their environment: PIP_PYTHON, PIP_USER, PIP_TARGET or PIP_CONSTRAINT would send or bend ours.
 """
 
 from __future__ import annotations

@@ -27,6 +27,12 @@ _SAMPLE_HINT = (
 )
 
 
+_OTHER_HINT = (
+    "Load the saved stages in a fresh Python and predict with them to see the same error. What a stage needs when\n"
+    "it predicts has to be in the repository, in requirements.txt or in the stage itself."
+)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Launcher:
     """How `web` will be started: the interpreter, the launcher's file and the launch environment."""
@@ -131,7 +137,6 @@ def _failure(report: Mapping[str, Any], draft: Manifest) -> BuildpackError:
             return ProofFailedError(
                 notebook=notebook,
                 problem=problem,
-                hint="Load the saved stages in a fresh Python and predict with them to see the same error. What a stage\n"
-                "needs when it predicts has to be in the repository, in requirements.txt or in the stage itself.",
+                hint=_OTHER_HINT,
                 details=details,
             )

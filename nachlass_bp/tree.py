@@ -1,7 +1,8 @@
 """The working tree: where the notebooks run, and what of it goes with the model.
 
-It stands at the same path during the build and in the image (docs/architecture.md, "Layers"), so that a path that a stage
-remembers leads to the same file. Afterwards it shrinks to links into the application directory and the files to ship.
+It stands at the same path during the build and in the image (docs/architecture.md, "Layers"), so that a path that a
+stage remembers leads to the same file. Afterwards it shrinks to links into the application directory and the files to
+ship.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ class WorkingTree:
         here = {name for name in kept if _is_below(name, relative)}
         real = {Path(name).relative_to(relative).parts[0] for name in here}
         original = self.app_dir / relative
-        for name in sorted({*(os.listdir(original) if original.is_dir() else ()), *real}):
+        committed = {path.name for path in original.iterdir()} if original.is_dir() else set()
+        for name in sorted(committed | real):
             entry = relative / name
             if str(entry) in kept:
                 shutil.copyfile(self.root / entry, new / entry)
@@ -77,9 +79,9 @@ class WorkingTree:
 
 
 def create(app_dir: Path, root: Path) -> WorkingTree:
-    """Copy the application directory to `root`, which must not exist; links stay links, sockets and pipes stay behind."""
+    """Copy the application directory to `root`, a new directory; links stay links, sockets and pipes stay behind."""
     shutil.copytree(app_dir, root, symlinks=True, ignore=_special_files, copy_function=host.copy_file)
-    for directory, _names, _files_ in os.walk(root):
+    for directory, *_ in os.walk(root):
         os.chmod(directory, os.stat(directory).st_mode | stat.S_IRWXU)  # noqa: PTH101, PTH116 - notebooks write there
     before = {relative: found for relative in _files(root) if (found := _fingerprint(root / relative))}
     return WorkingTree(root, app_dir, before)

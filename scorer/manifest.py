@@ -110,8 +110,8 @@ class Launch:
     `overlay` holds `site` (a directory) and the top-level `names` and `distributions` that are taken from it before
     anything of the model's own environment; `fallback_paths` are appended to `sys.path` (a locked cloudpickle, when the
     requirements have none), then `import_paths` (the application's root). `notebook_paths` (the directories that the
-    notebooks ran in) go to the *front* of `sys.path` just before the stages are loaded, because that is where Jupyter has
-    them: what a stage imports must be what its notebook imported.
+    notebooks ran in) go to the *front* of `sys.path` just before the stages are loaded, because that is where Jupyter
+    has them: what a stage imports must be what its notebook imported.
     """
 
     working_dir: str
@@ -180,7 +180,7 @@ def model_from_json(data: object) -> Model:
 T = TypeVar("T")
 
 
-def _read_value(kind: Any, value: object, path: str) -> Any:  # noqa: PLR0911 - one return per JSON shape
+def _read_value(kind: Any, value: object, path: str) -> Any:  # noqa: C901, PLR0911 - one branch per JSON shape
     if kind is Any:
         return value
     if dataclasses.is_dataclass(kind):

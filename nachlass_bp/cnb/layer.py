@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 KEY_FILE = ".nachlass-key"
-"""Inside a layer: the key of its contents. Restored metadata can come without contents, so the toml alone proves nothing."""
+"""Inside a layer: the key of its contents. Metadata may be restored without contents: the toml proves nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -44,7 +44,8 @@ def compile_bytecode(python: Path, *directories: Path, env: dict[str, str] | Non
     """Compile the sources below `directories`, never to be compared with them again.
 
     Exporters set every source's time to 1980, after which bytecode that remembers a time counts as stale and is made
-    again at each start (PEP 552, unchecked hash-based pycs). Sources that don't compile are left to whoever imports them.
+    again at each start (PEP 552, unchecked hash-based pycs). Sources that don't compile are left to whoever imports
+    them.
     """
     process.run(
         [python, "-I", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", *directories],

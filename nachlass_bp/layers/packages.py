@@ -25,8 +25,17 @@ from nachlass_bp.interpreter import Interpreter
 from nachlass_bp.layers import locked
 from nachlass_bp.output import Output
 
-_UNREACHABLE = ("NewConnectionError", "ConnectTimeoutError", "Failed to establish a new connection", "CERTIFICATE_VERIFY_FAILED",
-                "Temporary failure in name resolution", "ProxyError", "ReadTimeoutError", "Connection refused")  # fmt: skip
+_UNREACHABLE = (
+    "CERTIFICATE_VERIFY_FAILED",
+    "ConnectTimeoutError",
+    "Connection refused",
+    "Failed to establish a new connection",
+    "NewConnectionError",
+    "ProxyError",
+    "ReadTimeoutError",
+    "Temporary failure in name resolution",
+)
+"""What urllib3 and OpenSSL say through pip when there is no index to ask."""
 _DAY_S = 86_400
 
 

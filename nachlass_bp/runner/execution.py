@@ -38,8 +38,8 @@ _SKIP_TAG = "skip-execution"
 class Job:
     """A notebook and everything that its run depends on.
 
-    `stage_file` is where it may save its stage; `samples_file` where the kernel's candidate inputs go; `kept_file` where
-    the executed notebook goes, also after a failure (None: nowhere). `home` None means a fresh one.
+    `stage_file` is where it may save its stage; `samples_file` where the kernel's candidate inputs go; `kept_file`
+    where the executed notebook goes, also after a failure (None: nowhere). `home` None means a fresh one.
     """
 
     notebook: Notebook
@@ -191,8 +191,8 @@ class _Execution:
         elif code is not None and code < 0:
             how = f"Its process {ending(code)}."
             advice = (
-                "Nothing in Python raised an error; the process was ended from outside or by a crash in compiled code.\n"
-                "Too little memory is the usual cause: try with more, or with less data."
+                "Nothing in Python raised an error: the process was ended from outside or by a crash in compiled\n"
+                "code. Too little memory is the usual cause: try with more, or with less data."
             )
         else:
             how = f"Its process {ending(code)}."

@@ -73,13 +73,13 @@ def _traceback(error: CellExecutionError) -> str:
 def _hint(error: CellExecutionError, missing: str | None, tree: Path) -> str | None:
     if error.ename in {"ModuleNotFoundError", "ImportError"}:
         return (
-            "If it is a package, add it to requirements.txt. If it is a module of your repository, commit it; notebooks\n"
-            "find modules in their own directory and in the repository's root."
+            "If it is a package, add it to requirements.txt. If it is a module of your repository, commit it;\n"
+            "notebooks find modules in their own directory and in the repository's root."
         )
     if missing:
         name = _relative(missing, tree)
         return (
-            f"'{name}' isn't in what this build was given. Commit it, or let an earlier notebook of the list write it or\n"
-            "download it. A path outside the repository doesn't exist in a build."
+            f"'{name}' isn't in what this build was given. Commit it, or let an earlier notebook of the list write\n"
+            "or download it. A path outside the repository doesn't exist in a build."
         )
     return None

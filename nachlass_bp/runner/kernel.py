@@ -71,8 +71,8 @@ class Kernel(AsyncKernelManager):
 def kernel_environment(base: Mapping[str, str], more: Mapping[str, str], home: Path, scratch: Path) -> dict[str, str]:
     """Return the kernel's whole environment.
 
-    The build's variables stay, apart from the lifecycle's; what makes runs differ for no reason is fixed; and nothing of
-    Jupyter or matplotlib is read from or written to a home directory.
+    The build's variables stay, apart from the lifecycle's; what makes runs differ for no reason is fixed; and nothing
+    of Jupyter or matplotlib is read from or written to a home directory.
     """
     kept = {name: value for name, value in base.items() if not name.startswith("CNB_")}
     fixed = {
