@@ -1,0 +1,154 @@
+"""`nachlass build`: play the platform for one repository."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import importlib.metadata
+from pathlib import Path
+
+from nachlass_cli import host, layers, output, snapshot
+from nachlass_cli.app_copy import copy_app, lfs_pointers
+from nachlass_cli.arguments import BuildOptions
+from nachlass_cli.buildpack import PhaseContext, find_buildpack, run_build, run_detect
+from nachlass_cli.diagnosis import Situation, explain, read_failure
+from nachlass_cli.environment import (
+    phase_variables,
+    platform_variables,
+    with_platform_variables,
+    write_platform_directory,
+)
+from nachlass_cli.errors import LayersInvalidError, PhaseCrashedError, RepositoryNotFoundError
+from nachlass_cli.interpreters import Interpreter, choose_interpreter, path_directory
+from nachlass_cli.interruption import Supervisor
+from nachlass_cli.project import read_project
+from nachlass_cli.record import BuildRecord, read_record
+from nachlass_cli.selection import Selection, select_files
+from nachlass_cli.workspace import Workspace, locked, open_workspace
+
+
+class BuildFailedError(Exception):
+    """The buildpack said why it failed, and this machine's files add nothing to it."""
+
+
+def build(options: BuildOptions, supervisor: Supervisor) -> tuple[Workspace, BuildRecord]:
+    """Build the repository; afterwards the output directory holds the new build, or the previous one if this failed.
+
+    Raises:
+        CliError: A failure that we can explain.
+        BuildFailedError: A failure that the buildpack has explained.
+        Interrupted: A signal arrived; everything is as before.
+    """
+    repository = _find_repository(options.repository)
+    buildpack = find_buildpack()
+    project = read_project(repository)
+    interpreter, wish = choose_interpreter(options.python, repository)
+    workspace = open_workspace(repository, options.output)
+    with locked(workspace) as lock:
+        output.step(f"[Building {repository.name}]\nOutput: {workspace.root}")
+        for absent in host.absent_facilities():
+            output.step(f"This system has no {absent}")
+        selection = select_files(repository, project, options.include, workspace.root)
+        python = path_directory(interpreter, workspace.python)
+        _describe_interpreter(interpreter, wish)
+        variables = platform_variables(options, project)
+        write_platform_directory(workspace, variables, options.bindings)
+        env = with_platform_variables(phase_variables(workspace, python), variables)
+        record = _make_record(options, repository, interpreter, python, env)
+
+        snapshot.begin(workspace)
+        try:
+            _prepare(workspace, repository, selection)
+            pointers = lfs_pointers(workspace.app, selection.files)
+            _describe_selection(selection, pointers)
+            situation = Situation(
+                repository=repository,
+                workspace=workspace,
+                project=project,
+                selection=selection,
+                lfs_pointers=tuple(pointers),
+            )
+            context = PhaseContext(buildpack=buildpack, workspace=workspace, env=env, lock=lock)
+            _run_phases(context, supervisor, situation)
+            layers.complete(workspace)
+            record.write(workspace.record)
+            snapshot.commit(workspace)
+        except BaseException:
+            _keep_finished_layers(workspace)
+            raise
+        finally:
+            snapshot.roll_back(workspace)
+    return workspace, record
+
+
+def _find_repository(given: Path) -> Path:
+    path = given.expanduser()
+    if not path.is_dir():
+        raise RepositoryNotFoundError(str(given), is_file=path.is_file())
+    return path.resolve()
+
+
+def _prepare(workspace: Workspace, repository: Path, selection: Selection) -> None:
+    for directory in (workspace.report, workspace.home, workspace.plans):
+        snapshot.remove_tree(directory)
+        directory.mkdir(mode=0o700)
+    for plan in ("detect.toml", "build.toml"):
+        (workspace.plans / plan).touch()
+    copy_app(repository, selection.files, workspace.app)
+    layers.restore(workspace)
+
+
+def _run_phases(context: PhaseContext, supervisor: Supervisor, situation: Situation) -> None:
+    workspace = context.workspace
+    run_detect(context, supervisor, situation.repository)
+    status = run_build(context, supervisor)
+    if status == 0:
+        return
+    failure = read_failure(workspace.report)
+    explained = explain(failure, situation) if failure is not None else PhaseCrashedError("build", status)
+    if explained is not None:
+        raise explained
+    raise BuildFailedError
+
+
+def _keep_finished_layers(workspace: Workspace) -> None:
+    # A declaration that was cut short is no news beside the failure itself; the roll-back drops such layers.
+    with contextlib.suppress(LayersInvalidError):
+        layers.keep_finished(workspace, also_for_launch=read_record(workspace.record) is None)
+
+
+def _describe_interpreter(interpreter: Interpreter, wish: str) -> None:
+    output.step(f"Python {interpreter.version}: {interpreter.executable} (chosen by {wish})")
+    if interpreter.virtual and wish == "--python":
+        output.step(" - That is the interpreter behind a virtual environment, whose own packages play no part")
+
+
+def _describe_selection(selection: Selection, pointers: list[str]) -> None:
+    chosen = "git's choice" if selection.by_git else "no git repository: all but hidden files and environments"
+    output.step(f"Copied {len(selection.files)} files ({chosen})")
+    if selection.untracked:
+        output.step(f" - {len(selection.untracked)} of them not yet in git: {output.name_some(selection.untracked)}")
+    if selection.outward_links:
+        output.warning(f"left out links that lead outside the repository: {output.name_some(selection.outward_links)}")
+    if selection.empty_submodules:
+        names = output.name_some(selection.empty_submodules)
+        output.warning(f"submodules that aren't checked out (git submodule update --init): {names}")
+    if pointers:
+        output.warning(f"git-lfs pointers instead of data (git lfs pull): {output.name_some(pointers)}")
+
+
+def _make_record(
+    options: BuildOptions, repository: Path, interpreter: Interpreter, python: Path, env: dict[str, str]
+) -> BuildRecord:
+    return BuildRecord(
+        nachlass_version=importlib.metadata.version("nachlass"),
+        finished_at=dt.datetime.now(tz=dt.timezone.utc).isoformat(timespec="seconds"),
+        repository=str(repository),
+        python=str(interpreter.executable),
+        python_version=interpreter.version,
+        python_directory=str(python),
+        home=env.get("NACHLASS_HOME", env["HOME"]),
+        notebooks=options.notebooks,
+        include=list(options.include),
+        env_names=sorted(name for name, _ in options.env),
+    )

@@ -1,0 +1,62 @@
+"""The commands, and the one place where failures become text and an exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+
+from nachlass_cli import arguments, output
+from nachlass_cli.build import BuildFailedError, build
+from nachlass_cli.check import check_service
+from nachlass_cli.errors import CliError, InternalError, SystemCallFailedError
+from nachlass_cli.interruption import Interrupted, Supervisor
+from nachlass_cli.serve import find_build, serve
+
+
+def run_command(words: list[str]) -> int:
+    """Run what the words say and return the exit status: 0, 1 for a failure, 128 + n for signal n.
+
+    Words that make no command exit with 2.
+    """
+    output.prepare_streams()
+    command = arguments.parse(words)
+    # Directories of the output are 0700; what is in them must be readable by whoever the service runs as.
+    os.umask(0o022)
+    try:
+        _dispatch(command)
+    except CliError as failure:
+        output.error(failure)
+    except BuildFailedError:
+        pass
+    except Interrupted as interrupted:
+        output.step(
+            f"\nStopped by {signal.Signals(interrupted.signum).name}; what an earlier build had made is still there."
+        )
+        return 128 + interrupted.signum
+    except OSError as failure:
+        output.error(SystemCallFailedError(failure))
+    except Exception:  # noqa: BLE001 - a person gets words, and the traceback to report
+        output.error(InternalError(traceback.format_exc()))
+    else:
+        return 0
+    return 1
+
+
+def _dispatch(command: arguments.Command) -> None:
+    match command:
+        case arguments.ServeCommand():
+            serve(*find_build(command.directory.expanduser()), command.port)
+        case arguments.BuildCommand():
+            with Supervisor() as supervisor:
+                build(command.options, supervisor)
+            output.step(
+                f"\nBuilt. Serve it with:\n  nachlass serve '{command.options.output or command.options.repository}'"
+            )
+        case arguments.RunCommand(check=True):
+            with Supervisor() as supervisor:
+                check_service(*build(command.options, supervisor), supervisor)
+        case arguments.RunCommand():
+            with Supervisor() as supervisor:
+                built = build(command.options, supervisor)
+            serve(*built, command.port)

@@ -1,0 +1,95 @@
+"""After a build that failed: what the buildpack cannot know, because it saw only the copy."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nachlass_cli.errors import CliError, FileInHomeError, FileLeftOutError, FileNotFetchedError, FileOutsideError
+from nachlass_cli.output import name_some
+from nachlass_cli.project import Project
+from nachlass_cli.selection import Selection, reason_left_out
+from nachlass_cli.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Situation:
+    """What is known when a build has failed."""
+
+    repository: Path
+    workspace: Workspace
+    project: Project
+    selection: Selection
+    lfs_pointers: tuple[str, ...]
+
+
+def read_failure(report: Path) -> dict[str, Any] | None:
+    """Return the buildpack's own account of the failure; None if it left none."""
+    try:
+        data = json.loads((report / "failure.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def explain(failure: dict[str, Any], situation: Situation) -> CliError | None:
+    """Return what this machine's real files add to the failure, or None if nothing."""
+    missing = failure.get("missing_path")
+    if isinstance(missing, str):
+        for explained in _explanations(os.path.normpath(missing), failure, situation):
+            return explained
+    if situation.lfs_pointers:
+        names = f"'{name_some(situation.lfs_pointers)}'"
+        return FileNotFetchedError(names, tool="git-lfs", command=f"cd '{situation.repository}' && git lfs pull")
+    return None
+
+
+def _explanations(missing: str, failure: dict[str, Any], situation: Situation) -> Iterator[CliError]:
+    for relative in _relative_to_copy(missing, situation.workspace):
+        yield from _explain_in_repository(relative, situation)
+    home = failure.get("home") or str(situation.workspace.home)
+    if missing.startswith(f"{home}{os.sep}"):
+        name = os.path.relpath(missing, home)
+        found = Path.home() / name
+        if os.path.lexists(found):
+            yield FileInHomeError(f"~/{name}", found=found)
+
+
+def _relative_to_copy(missing: str, workspace: Workspace) -> Iterator[str]:
+    """Yield the missing path relative to the directories that the notebooks know as their repository.
+
+    It may lead out of them by `..`, but not out of the output directory: from there on it means nothing to the person.
+    """
+    for base in (workspace.layers / "stages/tree", workspace.app):
+        if Path(missing).is_relative_to(base):
+            yield os.path.relpath(missing, base)
+            return
+    for base in (workspace.layers / "stages/tree", workspace.app):
+        if Path(missing).is_relative_to(base.parent) and base.parent != workspace.root:
+            yield os.path.relpath(missing, base)
+
+
+def _explain_in_repository(relative: str, situation: Situation) -> Iterator[CliError]:
+    repository = situation.repository
+    path = Path(os.path.normpath(repository / relative))
+    pointer = path.with_name(f"{path.name}.dvc")
+    if not path.is_relative_to(repository):
+        if os.path.lexists(path):
+            yield FileOutsideError(relative, found=path)
+    elif os.path.lexists(path) and not (situation.workspace.app / relative).exists():
+        rule = reason_left_out(repository, situation.project, relative)
+        yield FileLeftOutError(relative, rule=rule, tracked_by_git=situation.selection.by_git)
+    elif pointer.is_file():
+        name = os.path.relpath(pointer, repository)
+        yield FileNotFetchedError(f"'{relative}'", tool="DVC", command=f"cd '{repository}' && dvc pull '{name}'")
+    elif submodule := _submodule_above(relative, situation.selection):
+        command = f"cd '{repository}' && git submodule update --init '{submodule}'"
+        yield FileNotFetchedError(f"'{relative}'", tool="a git submodule", command=command)
+
+
+def _submodule_above(relative: str, selection: Selection) -> str | None:
+    return next((name for name in selection.empty_submodules if relative.startswith(f"{name}/")), None)
