@@ -1,0 +1,81 @@
+"""Run our ipykernel in the user's interpreter: `<user's python> kernel_boot.py CONFIG.json -f CONNECTION_FILE`.
+
+Nothing of Jupyter is installed beside the user's packages: it comes from an overlay, for this process alone.
+CONFIG.json is `nachlass_bp.runner.kernel.KernelConfiguration`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+_INSIDE = "_nachlass_inside"
+
+
+def main() -> None:
+    """Prepare the process, then run the kernel until it is told to stop."""
+    configuration = json.loads(Path(sys.argv.pop(1)).read_text(encoding="utf-8"))
+    _die_with_parent()
+    here = Path(__file__).resolve().parent
+    # Our directory comes first because Python was told to run a file of it; the notebook must not import from it.
+    if sys.path and Path(sys.path[0]).resolve() == here:
+        del sys.path[0]
+    overlay = _load("_nachlass_overlay", Path(configuration["overlay_module"]))
+    overlay.install(configuration["site"], configuration["names"], configuration["distributions"])
+    # IPython adds '', the notebook's directory, before the first site-packages: where every Jupyter has it.
+    sys.path += [*configuration["fallback_paths"], *configuration["import_paths"]]
+    _load(_INSIDE, here / "__init__.py")
+    importlib.import_module(f"{_INSIDE}.pointers").refuse_pointers(configuration["tree"])
+    importlib.import_module(f"{_INSIDE}.observe").observe_fits()
+    _run_kernel(Path(configuration["site"]))
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to kill this process when the build's driver is gone, however that one ended (prctl(2)).
+
+    Elsewhere, and in a Python without ctypes, ipykernel's own watch on its parent does it a second later.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(ImportError):
+            import ctypes  # noqa: PLC0415 - optional in a Python built by hand.
+
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            # The parent may have died before the request.
+            if os.getppid() != int(os.environ.get("JPY_PARENT_PID", os.getppid())):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _load(name: str, file: Path) -> Any:
+    """Import `file` under a name that no notebook uses; a package if it is an `__init__.py`."""
+    locations = [str(file.parent)] if file.name == "__init__.py" else None
+    spec = spec_from_file_location(name, file, submodule_search_locations=locations)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _run_kernel(site: Path) -> None:
+    sys.argv[0] = str(site / "ipykernel_launcher.py")  # What a notebook finds there under any Jupyter.
+    app: Any = importlib.import_module("ipykernel.kernelapp").IPKernelApp.instance()
+    # A build on this machine and one on another are the same: no configuration, no startup files, no history.
+    app.load_config_file = lambda *_, **__: None
+    app._run_startup_files = lambda: None  # noqa: SLF001 - the only switch there is.
+    app.initialize([*sys.argv[1:], "--HistoryManager.hist_file=:memory:"])
+    shell = app.shell
+    shell.events.register("pre_run_cell", importlib.import_module(f"{_INSIDE}.failure").remember_cell)
+    app.start()
+
+
+if __name__ == "__main__":
+    main()
