@@ -1,0 +1,72 @@
+"""The HTTP application: routes, and what every answer has in common."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import Any
+
+import falcon
+import falcon.asgi
+
+from scorer.encode import dump
+from scorer.errors import RequestError, error_body
+from scorer.metrics import Metrics
+from scorer.predictor import Predictor
+from scorer.resources.health import Health
+from scorer.resources.index import Index
+from scorer.resources.metadata import Metadata
+from scorer.resources.metrics import Exposition
+from scorer.resources.predict import Predict
+from scorer.resources.respond import send
+from scorer.service import Service
+from scorer.settings import Settings
+
+_log = logging.getLogger("nachlass")
+
+
+def create_app(
+    service: Service, predictor: Predictor, metrics: Metrics, settings: Settings
+) -> falcon.asgi.App[Any, Any]:
+    """Return the ASGI application that serves one model."""
+    app: falcon.asgi.App[Any, Any] = falcon.asgi.App()
+    app.add_error_handler(RequestError, _refuse)
+    app.add_error_handler(falcon.HTTPError, _refuse_http)
+    app.add_error_handler(Exception, _fail)
+    routes: dict[str, object] = {
+        "/predict": Predict(service.model.input, predictor, metrics, max_body_bytes=settings.max_body_bytes),
+        "/metrics": Exposition(metrics),
+        "/metadata": Metadata(service.manifest),
+        "/healthz": Health("ok"),
+        "/readyz": Health("ready"),
+    }
+    for path, resource in routes.items():
+        app.add_route(path, resource)
+    app.add_route("/", Index(service.manifest, list(routes)))
+    return app
+
+
+async def _refuse(_req: Any, resp: Any, error: RequestError, _params: Any, **_: Any) -> None:
+    send(resp, dump(error.to_json()), status=error.status)
+
+
+async def _refuse_http(req: Any, resp: Any, error: falcon.HTTPError, _params: Any, **_: Any) -> None:
+    status = falcon.http_status_to_code(error.status)
+    if status == 404:
+        message, code = f"There is no {req.path}. GET / lists what there is.", "not-found"
+    elif status == 405:
+        allowed = (error.headers or {}).get("Allow", "") if isinstance(error.headers, dict) else ""
+        message, code = f"{req.path} does not answer {req.method}; use {allowed}.", "method-not-allowed"
+    else:
+        message, code = error.description or error.title or str(status), "invalid-request"
+    for name, value in dict(error.headers or {}).items():
+        resp.set_header(name, value)
+    send(resp, dump(error_body(message, code=code)), status=status)
+
+
+async def _fail(req: Any, resp: Any, _error: Exception, _params: Any, **_: Any) -> None:
+    """Answer what is not the client's fault: the cause goes to the log alone, under an id that the client can quote."""
+    request_id = uuid.uuid4().hex
+    _log.exception("%s %s failed, request_id=%s", req.method, req.path, request_id)
+    body = error_body("The service failed to answer; its log says why.", code="internal-error", request_id=request_id)
+    send(resp, dump(body), status=500)

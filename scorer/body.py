@@ -1,0 +1,126 @@
+"""From an HTTP request's body to the JSON in it: plain, or in the field `json_args` of a form."""
+
+from __future__ import annotations
+
+import io
+from typing import Protocol
+from urllib.parse import unquote_to_bytes
+
+from scorer.errors import RequestError
+
+FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
+
+_FIELD = "json_args"
+_PICKLE_FIELD = "args"
+
+
+class _Chunks(Protocol):
+    def __aiter__(self) -> _Chunks: ...
+    async def __anext__(self) -> bytes: ...
+
+
+async def read_body(stream: _Chunks, *, declared: int | None, limit_bytes: int) -> bytes:
+    """Return the whole body, whether its length was declared or it came in chunks.
+
+    Raises:
+        RequestError: It is longer than `limit_bytes` (413).
+    """
+    if declared is not None and declared > limit_bytes:
+        raise _too_large(limit_bytes)
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in stream:
+        size += len(chunk)
+        if size > limit_bytes:
+            raise _too_large(limit_bytes)
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def extract_json(body: bytes, content_type: str | None) -> bytes:
+    """Return the JSON text of a body of the given content type.
+
+    Raises:
+        RequestError: The type isn't one that `/predict` takes (415), or the form has no `json_args`.
+    """
+    media_type, _, parameters = (content_type or "").partition(";")
+    media_type = media_type.strip().lower()
+    is_json = media_type in ("application/json", "text/json") or (
+        media_type.startswith("application/") and media_type.endswith("+json")
+    )
+    if is_json or media_type == FORM:
+        _check_charset(parameters)
+    if is_json:
+        found = body
+    elif media_type == FORM:
+        found = _from_fields(_urlencoded(body), body)
+    elif media_type == MULTIPART:
+        found = _from_fields(_multipart(body, content_type or ""), body)
+    else:
+        given = f"not {media_type!r}" if media_type else "and the request has no Content-Type"
+        raise RequestError(
+            f"Send application/json, or a form with the field {_FIELD}, {given}.",
+            code="unsupported-media-type",
+            status=415,
+        )
+    if not found.strip():
+        raise RequestError("The input is empty: send the rows to predict as JSON.", code="no-rows")
+    return found
+
+
+def _check_charset(parameters: str) -> None:
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset" and value.strip().strip('"').lower() not in ("utf-8", "utf8", "us-ascii"):
+            raise RequestError("Send UTF-8.", code="unsupported-media-type", status=415)
+
+
+def _from_fields(fields: dict[str, bytes], body: bytes) -> bytes:
+    if _FIELD in fields:
+        return fields[_FIELD]
+    if _PICKLE_FIELD in fields:
+        raise RequestError(
+            f"Pickled input ({_PICKLE_FIELD}) is refused, since unpickling runs whatever code the sender likes. "
+            f"Send the same rows as JSON in {_FIELD}.",
+            code="pickle-refused",
+        )
+    hint = ""
+    if body.lstrip()[:1] in (b"[", b"{", b'"'):
+        hint = " The body looks like JSON: send it with Content-Type: application/json."
+    raise RequestError(f"The form has no field {_FIELD}.{hint}", code="missing-field")
+
+
+def _urlencoded(body: bytes) -> dict[str, bytes]:
+    """Return the first value of each field; raw UTF-8 is as good as percent-encoded."""
+    fields: dict[str, bytes] = {}
+    for pair in body.split(b"&"):
+        name, _, value = pair.partition(b"=")
+        key = unquote_to_bytes(name.replace(b"+", b" ")).decode("utf-8", "replace")
+        fields.setdefault(key, unquote_to_bytes(value.replace(b"+", b" ")))
+    return fields
+
+
+def _multipart(body: bytes, content_type: str) -> dict[str, bytes]:
+    import falcon  # noqa: PLC0415 - this module is also imported where there is no Falcon.
+    from falcon.media import MultipartFormHandler  # noqa: PLC0415
+
+    handler = MultipartFormHandler()
+    handler.parse_options.max_body_part_buffer_size = len(body) + 1
+    fields: dict[str, bytes] = {}
+    try:
+        for part in handler.deserialize(io.BytesIO(body), content_type, len(body)):
+            fields.setdefault(part.name or "", part.get_data())
+    except falcon.HTTPError as error:
+        raise RequestError(
+            f"The multipart form can't be read: {error.description or error.title}", code="invalid-form"
+        ) from error
+    return fields
+
+
+def _too_large(limit_bytes: int) -> RequestError:
+    return RequestError(
+        f"The body is longer than {limit_bytes} bytes. Send fewer rows at a time, or raise NACHLASS_MAX_BODY_BYTES.",
+        code="too-large",
+        status=413,
+    )

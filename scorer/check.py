@@ -1,0 +1,104 @@
+"""The build's proof: load the stages as the service will, score a sample through its own code, write a report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scorer import manifest as manifests
+from scorer import model as models
+from scorer.encode import dump
+from scorer.errors import StageError
+from scorer.manifest import ManifestError
+from scorer.predictor import ignore_missing_names
+from scorer.proof import Proof, ProofError, failure_of, prove
+from scorer.watch import ReadWatch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What the build asks for: see "Proof" in docs/architecture.md."""
+
+    report: Path
+    samples: tuple[Path, ...]
+    watch: Path | None = None
+    ship_sample: bool = False
+    sample_out: Path | None = None
+
+
+def main(request_path: str) -> int:
+    """Run the proof that the file asks for; return 0 once the report is written, whatever it says."""
+    request = read_request(Path(request_path))
+    ignore_missing_names()
+    watch = None if request.watch is None else ReadWatch(request.watch)
+    try:
+        report = _run(request, watch)
+    except ProofError as failure:
+        report = {"ok": False, **dataclasses.asdict(failure)}
+    request.report.write_text(json.dumps(report, indent=2, default=str) + "\n", encoding="utf-8")
+    return 0
+
+
+def read_request(path: Path) -> Request:
+    """Read REQUEST.json, which the build wrote: a surprise in it is a bug, and raised as it is."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    return Request(
+        report=Path(data["report"]),
+        samples=tuple(Path(sample) for sample in data["samples"]),
+        watch=Path(data["watch"]) if data.get("watch") else None,
+        ship_sample=bool(data.get("ship_sample")),
+        sample_out=Path(data["sample_out"]) if data.get("sample_out") else None,
+    )
+
+
+def _run(request: Request, watch: ReadWatch | None) -> dict[str, Any]:
+    manifest_path = Path(os.environ["NACHLASS_MANIFEST"])
+    try:
+        manifest = manifests.read(manifest_path)
+        stages = models.load_stages(manifest, manifest_path.parent)
+        pipeline = models.compose(stages)
+    except StageError as error:
+        raise failure_of(error, error.kind, error.message, stage=error.stage) from error
+    except (ManifestError, OSError) as error:
+        raise failure_of(error, "stage-unreadable", f"The manifest can't be read: {error}") from error
+    candidates, skipped = _read_candidates(request.samples)
+    proof = prove(pipeline, candidates, ship_sample=request.ship_sample)
+    if request.sample_out is not None:
+        _write_private(request.sample_out, dump(proof.rows))
+    return _report(proof, stages, [] if watch is None else watch.opened(), skipped)
+
+
+def _report(proof: Proof, stages: list[models.LoadedStage], opened: list[str], skipped: list[str]) -> dict[str, Any]:
+    return {
+        "ok": True,
+        "model": dataclasses.asdict(proof.model),
+        "stages": [{"estimator": stage.estimator_name, "format": stage.format} for stage in stages],
+        "predictions": proof.predictions,
+        "opened": opened,
+        "warnings": [*skipped, *proof.warnings],
+    }
+
+
+def _read_candidates(paths: tuple[Path, ...]) -> tuple[list[Any], list[str]]:
+    """Return the candidates of all files, and a line for each file that doesn't load."""
+    candidates: list[Any] = []
+    skipped: list[str] = []
+    for path in paths:
+        try:
+            candidates.extend(pickle.loads(path.read_bytes()))  # noqa: S301 - the build wrote it, minutes ago.
+        # A sample is an object of the notebook's, whose class may need anything.
+        except Exception as error:  # noqa: BLE001
+            skipped.append(f"The sample {path.name} can't be read: {type(error).__name__}: {error}")
+    return candidates, skipped
+
+
+def _write_private(path: Path, body: bytes) -> None:
+    """Write rows that may be personal data so that nobody else reads them, not even for a moment."""
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(body)

@@ -1,0 +1,54 @@
+"""The one error model: what is wrong with a request or with a stage, as facts that each side renders for itself."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+StageErrorKind = Literal[
+    "stage-unreadable", "stage-not-a-transformer", "stage-cannot-predict", "version-mismatch", "predict-failed"
+]
+
+
+class RequestError(Exception):
+    """A request that the service refuses; always answered with a 4xx status.
+
+    `pointer` is the JSON pointer (RFC 6901) of the offending value in the input, None where no single value is at fault.
+    """
+
+    def __init__(
+        self, message: str, *, code: str = "invalid-input", pointer: str | None = None, status: int = 400
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.pointer = pointer
+        self.status = status
+
+    def to_json(self) -> dict[str, str]:
+        """Return the body of the answer: `{"error": …, "code": …, "pointer": …}`."""
+        return error_body(self.message, code=self.code, pointer=self.pointer)
+
+
+class StageError(Exception):
+    """A stage that can't be part of the service; `stage` is its index in list order, None for the whole pipeline."""
+
+    def __init__(self, kind: StageErrorKind, message: str, *, stage: int | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.stage = stage
+
+
+def error_body(message: str, *, code: str, pointer: str | None = None, request_id: str | None = None) -> dict[str, str]:
+    """Return the JSON object that every error is answered with; keys without a value are left out."""
+    body = {"error": message, "code": code}
+    if pointer is not None:
+        body["pointer"] = pointer
+    if request_id is not None:
+        body["request_id"] = request_id
+    return body
+
+
+def one_line(error: BaseException) -> str:
+    """Return the error's own message on one line, or its type where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

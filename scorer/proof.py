@@ -1,0 +1,179 @@
+"""The proof's own work: find a sample that predicts, and hold the service's answer against a direct `predict`."""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scorer.decode import decode, parse_json
+from scorer.encode import dump, to_json_value
+from scorer.errors import RequestError, one_line
+from scorer.manifest import Input, InputKind, Model
+from scorer.model import find_classes, find_task
+from scorer.predictor import predict_batch
+from scorer.sample import UnusableSampleError, normalise, synthetic_row, to_rows
+from scorer.schema import derive_input, require_all
+from scorer.synthesis import synthetic_candidates
+
+
+@dataclass(kw_only=True, eq=False)
+class ProofError(Exception):
+    """What the proof found wrong; `kind` is one of those in docs/architecture.md."""
+
+    kind: str
+    message: str
+    stage: int | None = None
+    details: str | None = None
+    missing: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proof:
+    """A model that the service answers for as `predict` does; `rows` are the sample as JSON rows."""
+
+    model: Model
+    rows: list[Any]
+    predictions: list[Any]
+    warnings: list[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Sample:
+    kind: InputKind
+    data: Any
+    direct: list[Any]
+
+
+def prove(pipeline: Any, candidates: Sequence[Any], *, ship_sample: bool) -> Proof:
+    """Return what the service will answer, shown on the first candidate that predicts.
+
+    Raises:
+        ProofError: No sample predicts, or the service would answer otherwise than `predict`.
+    """
+    sample, is_real = _find_sample(pipeline, candidates)
+    rows = to_rows(sample.kind, sample.data)
+    warnings: list[str] = []
+    if not is_real:
+        warnings.append("No sample of the notebooks predicts; the proof used one made from the fitted stages.")
+    repeated = to_json_value(pipeline.predict(sample.data))
+    if not _agree(repeated, sample.direct):
+        warnings.append("predict answers differently each time, so its answers were not compared.")
+    spec, predictions = _agreeing_input(sample, rows, pipeline, compare=_agree(repeated, sample.direct))
+    example = rows[0] if ship_sample and is_real else _example(pipeline, spec)
+    if example is None:
+        warnings.append("No synthetic example could be made that the model takes.")
+    shape = (len(rows),) if sample.kind == "text" else (len(rows), spec.width)
+    model = Model(
+        task=find_task(pipeline),
+        classes=find_classes(pipeline),
+        input=spec,
+        sample_shape=shape,
+        example=example,
+        example_is_real=ship_sample and is_real,
+    )
+    return Proof(model=model, rows=rows, predictions=predictions, warnings=warnings)
+
+
+def failure_of(error: BaseException, kind: str, message: str, *, stage: int | None = None) -> ProofError:
+    """Return the failure for an exception, with its traceback and the file that it misses, if any."""
+    missing = None
+    chain: BaseException | None = error
+    while chain is not None and missing is None:
+        if isinstance(chain, FileNotFoundError) and chain.filename is not None:
+            missing = str(chain.filename)
+        chain = chain.__cause__ or chain.__context__
+    details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    return ProofError(kind=kind, message=message, stage=stage, details=details, missing=missing)
+
+
+def _find_sample(pipeline: Any, candidates: Sequence[Any]) -> tuple[_Sample, bool]:
+    errors: list[Exception] = []
+    for real, group in ((True, candidates), (False, synthetic_candidates(pipeline))):
+        for candidate in group:
+            try:
+                kind, data = normalise(candidate, pipeline)
+                direct = to_json_value(pipeline.predict(data))
+                if not isinstance(direct, list) or len(direct) != len(data):
+                    given = f"{len(direct)} values" if isinstance(direct, list) else type(direct).__name__
+                    errors.append(UnusableSampleError(f"predict returned {given} for {len(data)} rows"))
+                    continue
+                return _Sample(kind=kind, data=data, direct=direct), real
+            # The stages' own code runs here and may raise anything.
+            except Exception as error:  # noqa: BLE001
+                errors.append(error)
+    raise _telling(errors, has_candidates=bool(candidates))
+
+
+def _telling(errors: Sequence[Exception], *, has_candidates: bool) -> ProofError:
+    """Return the failure that says most: a missing file, then an error that isn't about the input, then the first."""
+    raised = [error for error in errors if not isinstance(error, UnusableSampleError)]
+    if not raised:
+        return ProofError(
+            kind="no-sample",
+            message="The notebooks left no input behind that the pipeline could be tried with.",
+        )
+    missing_files = [error for error in raised if isinstance(error, FileNotFoundError)]
+    not_about_input = [error for error in raised if not isinstance(error, (ValueError, KeyError))]
+    chosen = [*missing_files, *not_about_input, *raised][0]
+    kind = "predict-failed" if has_candidates or not isinstance(chosen, ValueError) else "no-sample"
+    return failure_of(chosen, kind, f"{type(chosen).__name__}: {one_line(chosen)}")
+
+
+def _agreeing_input(sample: _Sample, rows: list[Any], pipeline: Any, *, compare: bool) -> tuple[Input, list[Any]]:
+    """Return the input by which the service answers as `predict` does, and its answer."""
+    derived = derive_input(sample.kind, sample.data, pipeline)
+    specs = [derived, *_fallbacks(derived)]
+    problem: ProofError | None = None
+    for spec in specs:
+        try:
+            answer = predict_batch(pipeline, decode(parse_json(dump(rows)), spec))
+        except RequestError as error:
+            text = error.message if error.pointer is None else f"{error.message} (at {error.pointer})"
+            problem = problem or failure_of(error, "service-disagrees", f"The service refuses the sample: {text}")
+            continue
+        except Exception as error:  # noqa: BLE001 - the stages' own code.
+            problem = problem or failure_of(
+                error,
+                "service-disagrees",
+                f"The sample fails when it comes as JSON: {type(error).__name__}: {one_line(error)}",
+            )
+            continue
+        received = parse_json(dump(answer))
+        if not compare or _agree(received, parse_json(dump(sample.direct))):
+            return spec, received
+        problem = problem or ProofError(
+            kind="service-disagrees",
+            message=f"For the sample as JSON the service answers {str(received)[:200]}, "
+            f"but predict answers {str(sample.direct)[:200]}.",
+        )
+    assert problem is not None
+    raise problem
+
+
+def _fallbacks(spec: Input) -> list[Input]:
+    if any(column.optional for column in spec.columns):
+        # A first stage may look at more columns than it names.
+        return [require_all(spec)]
+    return []
+
+
+def _example(pipeline: Any, spec: Input) -> Any:
+    row = synthetic_row(spec)
+    try:
+        predict_batch(pipeline, decode(parse_json(dump(row)), spec))
+    except Exception:  # noqa: BLE001 - the stages' own code; an example is a courtesy, the caller warns.
+        return None
+    return row
+
+
+def _agree(left: Any, right: Any) -> bool:
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_agree, left, right))
+    if isinstance(left, float) or isinstance(right, float):
+        if not isinstance(left, (int, float)) or not isinstance(right, (int, float)):
+            return False
+        return math.isclose(left, right, rel_tol=1e-6, abs_tol=1e-9) or (math.isnan(left) and math.isnan(right))
+    return type(left) is type(right) and bool(left == right)

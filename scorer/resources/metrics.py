@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from typing import Any
+
+from scorer.metrics import CONTENT_TYPE, Metrics
+from scorer.resources.respond import send
+
+
+class Exposition:
+    """`/metrics`: Prometheus asks with GET; clients of 2019 POST something to it, which nobody reads."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    async def on_get(self, _req: Any, resp: Any) -> None:
+        """Answer with the metrics of all workers."""
+        send(resp, self._metrics.expose(), content_type=CONTENT_TYPE)
+
+    on_post = on_get

@@ -1,0 +1,45 @@
+"""What the application serves: one model, ready to predict."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scorer import manifest as manifests
+from scorer import model as models
+from scorer.manifest import Manifest, ManifestError, Model
+from scorer.predictor import ignore_missing_names
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """A loaded model and what is known about it."""
+
+    manifest: Manifest
+    model: Model
+    pipeline: Any
+
+
+def load(path: Path) -> Service:
+    """Load the model that the manifest at `path` describes, with every stage verified.
+
+    Raises:
+        ManifestError: The manifest can't be read, or is the draft of a build that was not finished.
+        StageError: A stage doesn't load.
+        OSError: The manifest isn't there.
+    """
+    manifest = manifests.read(path)
+    if manifest.model is None:
+        raise ManifestError("/model", "the build that wrote this manifest did not finish: build again")
+    # Unpickling makes many objects and no garbage: collecting in between only costs time.
+    gc.disable()
+    try:
+        pipeline = models.compose(models.load_stages(manifest, path.parent))
+    finally:
+        gc.enable()
+    if manifest.model.input.kind == "frame":
+        import pandas  # noqa: F401, ICN001, PLC0415 - once before the fork, not in each worker at its first request.
+    ignore_missing_names()
+    return Service(manifest=manifest, model=manifest.model, pipeline=pipeline)

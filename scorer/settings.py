@@ -1,0 +1,106 @@
+"""The service's settings: read from the environment once, checked, and frozen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_PORT = 8080
+DEFAULT_HOST = "0.0.0.0"  # noqa: S104 - a container's port is published by its platform; NACHLASS_HOST narrows it.
+DEFAULT_MAX_BODY_BYTES = 16 * 1024 * 1024
+DEFAULT_METRICS_PREFIX = "nachlass"
+MAX_WORKERS = 256
+
+# 1 and 3 times each power of ten: one fixed set that tells apart house prices as well as fractions.
+DEFAULT_BUCKETS = (
+    *(-(10.0**power) for power in range(8, -4, -1)),
+    0.0,
+    *(factor * 10.0**power for power in range(-3, 9) for factor in (1.0, 3.0)),
+)
+
+# What Prometheus allows in a metric name.
+_METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+
+
+class SettingsError(ValueError):
+    """An environment variable holds a value that the service can't use; the message says what to set instead."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """How one `web` process serves."""
+
+    manifest: Path
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    workers: int = 1
+    max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+    metrics_prefix: str = DEFAULT_METRICS_PREFIX
+    metrics_buckets: tuple[float, ...] = DEFAULT_BUCKETS
+
+
+def from_environ(environ: Mapping[str, str]) -> Settings:
+    """Read the settings from environment variables.
+
+    Raises:
+        SettingsError: A variable is missing or its value can't be used.
+    """
+    manifest = environ.get("NACHLASS_MANIFEST", "")
+    if not manifest:
+        raise SettingsError("NACHLASS_MANIFEST is not set. Set it to the path of the build's manifest.json.")
+    return Settings(
+        manifest=Path(manifest),
+        host=environ.get("NACHLASS_HOST", "").strip() or DEFAULT_HOST,
+        port=_integer(environ, "PORT", default=DEFAULT_PORT, low=1, high=65535),
+        workers=_integer(environ, "NACHLASS_WORKERS", default=1, low=1, high=MAX_WORKERS),
+        max_body_bytes=_integer(
+            environ, "NACHLASS_MAX_BODY_BYTES", default=DEFAULT_MAX_BODY_BYTES, low=1, high=2**31 - 1
+        ),
+        metrics_prefix=_metrics_prefix(environ),
+        metrics_buckets=_buckets(environ),
+    )
+
+
+def _integer(environ: Mapping[str, str], name: str, *, default: int, low: int, high: int) -> int:
+    text = environ.get(name, "").strip()
+    if not text:
+        return default
+    # int() would also take '1_000' and digits of other scripts.
+    value = int(text) if re.fullmatch(r"[0-9]{1,10}", text) else -1
+    if not low <= value <= high:
+        raise SettingsError(
+            f"{name}={text!r} is not a whole number from {low} to {high}. Set {name}={default}, or unset it."
+        )
+    return value
+
+
+def _metrics_prefix(environ: Mapping[str, str]) -> str:
+    for name in ("NACHLASS_METRICS_PREFIX", "S2I_APP_METRICS_PREFIX"):
+        prefix = environ.get(name, "").strip()
+        if prefix:
+            if not _METRIC_NAME.fullmatch(prefix):
+                raise SettingsError(
+                    f"{name}={prefix!r} can't start the name of a Prometheus metric: use letters, digits, '_' and ':', "
+                    f"and no digit first. For instance {name}=spam_filter."
+                )
+            return prefix
+    return DEFAULT_METRICS_PREFIX
+
+
+def _buckets(environ: Mapping[str, str]) -> tuple[float, ...]:
+    text = environ.get("NACHLASS_METRICS_BUCKETS", "").strip()
+    if not text:
+        return DEFAULT_BUCKETS
+    try:
+        buckets = tuple(float(bound) for bound in text.split(","))
+    except ValueError:
+        buckets = ()
+    # NaN fails the comparison with itself, so it is caught here as well.
+    if not buckets or any(not low < high for low, high in zip((float("-inf"), *buckets), buckets, strict=False)):
+        raise SettingsError(
+            f"NACHLASS_METRICS_BUCKETS={text!r} is not a list of ascending numbers. "
+            "For instance NACHLASS_METRICS_BUCKETS=10,100,1000."
+        )
+    return buckets

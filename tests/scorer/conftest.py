@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.scorer.image import Image, ScorerLayer, make_image, make_scorer_layer
+from tests.support.service import Service, free_port, running_service
+
+Serve = Callable[..., contextlib.AbstractContextManager[Service]]
+
+
+@pytest.fixture(scope="session")
+def scorer_layer(tmp_path_factory: pytest.TempPathFactory) -> ScorerLayer:
+    return make_scorer_layer(tmp_path_factory.mktemp("layers") / "scorer")
+
+
+@pytest.fixture
+def image(scorer_layer: ScorerLayer, tmp_path: Path) -> Image:
+    return make_image(scorer_layer, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def new_image(scorer_layer: ScorerLayer, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Image]:
+    return lambda: make_image(scorer_layer, tmp_path_factory.mktemp("image"))
+
+
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Serve:
+    @contextlib.contextmanager
+    def run(image: Image, **variables: str) -> Iterator[Service]:
+        port = free_port()
+        with running_service(
+            [sys.executable, str(image.scorer.launcher), "web"],
+            cwd=Path("/"),
+            env=image.env(PORT=str(port), NACHLASS_HOST="127.0.0.1", **variables),
+            port=port,
+            log_file=tmp_path_factory.mktemp("log") / "web.log",
+        ) as service:
+            yield service
+
+    return run
