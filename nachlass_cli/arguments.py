@@ -18,9 +18,9 @@ AIP_* and WEB_CONCURRENCY.
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildOptions:
-    """How one repository is to be built; paths as the person typed them."""
+    """How one repository is to be built; paths as the person typed them (`repository` may turn out to be an address)."""
 
-    repository: Path
+    repository: str
     notebooks: str | None
     output: Path | None
     env: tuple[tuple[str, str], ...]
@@ -120,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_build_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("repository", metavar="PATH", type=Path, help="the directory with your notebooks and requirements.txt")
+    add("repository", metavar="PATH", help="the directory with your notebooks and requirements.txt")
     add(
         "--notebooks",
         metavar="LIST",

@@ -81,10 +81,10 @@ def build(options: BuildOptions, supervisor: Supervisor) -> tuple[Workspace, Bui
     return workspace, record
 
 
-def _find_repository(given: Path) -> Path:
-    path = given.expanduser()
+def _find_repository(given: str) -> Path:
+    path = Path(given).expanduser()
     if not path.is_dir():
-        raise RepositoryNotFoundError(str(given), is_file=path.is_file())
+        raise RepositoryNotFoundError(given, is_file=path.is_file())
     return path.resolve()
 
 

@@ -39,10 +39,14 @@ def read_failure(report: Path) -> dict[str, Any] | None:
 def explain(failure: dict[str, Any], situation: Situation) -> CliError | None:
     """Return what this machine's real files add to the failure, or None if nothing."""
     missing = failure.get("missing_path")
+    told = failure.get("reference") == "data-pointer"
     if isinstance(missing, str):
-        for explained in _explanations(os.path.normpath(missing), failure, situation):
-            return explained
-    if situation.lfs_pointers:
+        # The path of a listed notebook is relative to the application.
+        path = os.path.normpath(situation.workspace.app / missing)
+        for explained in _explanations(path, failure, situation):
+            if not (told and isinstance(explained, FileNotFetchedError)):
+                return explained
+    if situation.lfs_pointers and not told:
         names = f"'{name_some(situation.lfs_pointers)}'"
         return FileNotFetchedError(names, tool="git-lfs", command=f"cd '{situation.repository}' && git lfs pull")
     return None

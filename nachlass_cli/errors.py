@@ -163,7 +163,7 @@ class PythonUnusableError(CliError):
 class BindingError(CliError):
     """A --binding cannot be used."""
 
-    reference = "binding-invalid"
+    reference = "binding-unusable"
 
     def __init__(self, given: Path, problem: str) -> None:
         super().__init__(

@@ -70,7 +70,7 @@ def _merge(tracked: list[str], untracked: list[str], empty: list[str], prefix: s
 
 
 def ignore_rule(directory: Path, relative: str) -> str | None:
-    """Return the rule by which git ignores a path below `directory`: its pattern, file and line; None if there is none."""
+    """Return by which rule git ignores a path below `directory`: pattern, file and line; None if there is none."""
     output = _git(directory, "check-ignore", "-v", "-z", "--stdin", stdin=os.fsencode(relative), good=(0, 1))
     if not output:
         return None
