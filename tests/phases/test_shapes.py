@@ -1,0 +1,76 @@
+"""A one-notebook repository becomes a service in every environment that a Python buildpack leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.phases.providers import SHAPES, bare
+from tests.support.phases import Built, Detected, Phases
+from tests.support.pythons import this_python, wheelhouse
+from tests.support.repositories import classifier_repository
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One build in one shape."""
+
+    phases: Phases
+    detected: Detected
+    built: Built
+    files_before: Mapping[str, tuple[int, int]]
+    files_after: Mapping[str, tuple[int, int]]
+
+
+@pytest.fixture(scope="session")
+def offline() -> dict[str, str]:
+    """Return what a platform's user sets to install from a directory of wheels instead of a package index."""
+    return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheelhouse(this_python()))}
+
+
+@pytest.fixture(scope="module", params=SHAPES)
+def outcome(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, offline: dict[str, str]
+) -> Outcome:
+    root = tmp_path_factory.mktemp(request.param)
+    repository = classifier_repository(root / "repository")
+    phases = Phases(root / "platform", repository, provider=SHAPES[request.param](this_python()), env=offline)
+    detected = phases.detect()
+    before = provided_files(phases)
+    process = phases.start_build()
+    output, _ = process.communicate()
+    after = provided_files(phases)
+    built = phases.finish_build(process.returncode, output)
+    return Outcome(phases=phases, detected=detected, built=built, files_before=before, files_after=after)
+
+
+def provided_files(phases: Phases) -> dict[str, tuple[int, int]]:
+    """Return size and time of all files in the layers of the provider's buildpacks."""
+    directories = [phases.layers_root / name for name in phases.provider.buildpacks]
+    files = [path for directory in directories for path in directory.rglob("*") if path.is_file()]
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
+
+
+def test_notebook_becomes_a_service(outcome: Outcome) -> None:
+    assert outcome.detected.exit_code == 0, outcome.detected.output
+    assert outcome.built.exit_code == 0, outcome.built.output
+    with outcome.phases.serve() as service:
+        assert service.predict([[0.1, 0.0], [3.0, 2.8]]) == ["low", "high"]
+
+
+def test_build_writes_nothing_into_other_buildpacks_layers(outcome: Outcome) -> None:
+    assert outcome.built.exit_code == 0, outcome.built.output
+    assert outcome.files_after == outcome.files_before
+
+
+def test_system_python_needs_the_platforms_consent(tmp_path: Path, offline: dict[str, str]) -> None:
+    repository = classifier_repository(tmp_path / "repository")
+    env = {**offline, "NACHLASS_SYSTEM_PYTHON": ""}
+    built = Phases(tmp_path / "platform", repository, provider=bare(this_python()), env=env).build()
+
+    assert built.exit_code == 1
+    assert "NACHLASS_SYSTEM_PYTHON" in built.output
+    assert "Traceback" not in built.output
