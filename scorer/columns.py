@@ -57,6 +57,13 @@ def to_array(cells: Sequence[Any], column: Column, pointer: Pointer) -> Any:
     return _objects(cells, column, pointer)
 
 
+def to_series(array: Any) -> Any:
+    """Return an array as a column of a DataFrame, with the dtype that it has: pandas 3 would make texts of objects."""
+    import pandas as pd  # noqa: PLC0415 - only frames have columns, and they have imported it.
+
+    return pd.Series(array, dtype=array.dtype, copy=False)
+
+
 def _numbers(cells: Sequence[Any], column: Column, pointer: Pointer) -> Any:
     if not set(map(type, cells)) <= _NUMBERS:
         _require(cells, (int, float, type(None)), column, pointer)

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 import orjson
 
-from scorer.columns import to_array
+from scorer.columns import to_array, to_series
 from scorer.errors import RequestError
 from scorer.manifest import Column, ColumnKind, Input
 from scorer.rows import Table, read_table
@@ -103,7 +103,8 @@ def _frame(table: Table, spec: Input) -> Batch:
     data: dict[str, Any] = {}
     null_pointer = None
     for j, (column, cells) in enumerate(zip(used, zip(*table.rows, strict=True), strict=True)):
-        data[column.name] = to_array(cells, column, lambda i, j=j: table.pointer(i, j))  # type: ignore[misc]  # j is bound
+        array = to_array(cells, column, lambda i, j=j: table.pointer(i, j))  # type: ignore[misc]  # j is bound
+        data[column.name] = to_series(array)
         if null_pointer is None and None in cells:
             null_pointer = table.pointer(cells.index(None), j)
     return Batch(data=pd.DataFrame(data, copy=False), size=len(table.rows), null_pointer=null_pointer)

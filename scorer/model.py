@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from sklearn.base import is_classifier, is_regressor
+from sklearn.pipeline import Pipeline
+
 from scorer.encode import to_json_value
 from scorer.errors import StageError, one_line
 from scorer.manifest import Label, Manifest, Stage, StageFormat, Task
@@ -37,6 +40,17 @@ class LoadedStage:
         return f"{kind.__module__}.{kind.__qualname__}"
 
 
+class FittedPipeline(Pipeline):  # type: ignore[misc]  # scikit-learn has no types
+    """A pipeline whose steps are taken to be fitted, since notebooks saved them to be used.
+
+    scikit-learn looks for attributes that a fit leaves behind, and so refuses an estimator of the author's own that
+    needs none, or that does not derive from BaseEstimator.
+    """
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
 def load_stages(manifest: Manifest, directory: Path) -> list[LoadedStage]:
     """Load every stage of the manifest in `directory`, in list order.
 
@@ -50,14 +64,12 @@ def load_stages(manifest: Manifest, directory: Path) -> list[LoadedStage]:
     return [_load_stage(stage, directory, index) for index, stage in enumerate(manifest.stages)]
 
 
-def compose(stages: Sequence[LoadedStage]) -> Any:
-    """Return the fitted `sklearn.pipeline.Pipeline` of the stages.
+def compose(stages: Sequence[LoadedStage]) -> FittedPipeline:
+    """Return the `sklearn.pipeline.Pipeline` of the stages.
 
     Raises:
         StageError: A stage before the last has no `transform`, or the last has no `predict`.
     """
-    from sklearn.pipeline import Pipeline  # noqa: PLC0415 - the stages have imported it by now, or say why they can't.
-
     if not stages:
         raise StageError("stage-cannot-predict", "No notebook saved a stage, so there is nothing to predict with.")
     for index, stage in enumerate(stages[:-1]):
@@ -77,13 +89,11 @@ def compose(stages: Sequence[LoadedStage]) -> Any:
     for stage in stages:
         _use_one_job(stage.estimator)
     names = _step_names([stage.name for stage in stages])
-    return Pipeline([(name, stage.estimator) for name, stage in zip(names, stages, strict=True)])
+    return FittedPipeline([(name, stage.estimator) for name, stage in zip(names, stages, strict=True)])
 
 
 def find_task(estimator: Any) -> Task:
     """Return what the estimator does, for scikit-learn with tags, for older ones, and for look-alikes."""
-    from sklearn.base import is_classifier, is_regressor  # noqa: PLC0415 - imported with the stages.
-
     last = final_estimator(estimator)
     for task, test in (("classifier", is_classifier), ("regressor", is_regressor)):
         try:

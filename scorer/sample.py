@@ -62,8 +62,16 @@ def to_rows(kind: InputKind, sample: Any) -> list[Any]:
             return [[_nan_to_none(cell) for cell in row] for row in to_json_value(sample)]
         case "frame":
             names = [str(name) for name in sample.columns]
-            columns = [[_nan_to_none(cell) for cell in _cells(sample.iloc[:, i])] for i in range(len(names))]
+            columns = [[_nan_to_none(cell) for cell in column_cells(sample.iloc[:, i])] for i in range(len(names))]
             return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def column_cells(column: Any) -> list[Any]:
+    """Return a Series as JSON cells, with None for what is missing."""
+    missing = column.isna().to_list()
+    if column.dtype.kind == "M":
+        return [None if gone else cell.isoformat() for cell, gone in zip(column, missing, strict=True)]
+    return [None if gone else cell for cell, gone in zip(to_json_value(column), missing, strict=True)]
 
 
 def synthetic_row(spec: Input) -> Any:
@@ -124,13 +132,6 @@ def _normalise_values(values: Any, pipeline: Any) -> tuple[InputKind, Any]:
 def _pandas_kind(value: Any) -> str:
     kinds = {kind.__name__ for kind in type(value).__mro__ if kind.__module__.split(".")[0] == "pandas"}
     return "DataFrame" if "DataFrame" in kinds else "Series" if "Series" in kinds else ""
-
-
-def _cells(column: Any) -> list[Any]:
-    missing = column.isna().to_list()
-    if column.dtype.kind == "M":
-        return [None if gone else cell.isoformat() for cell, gone in zip(column, missing, strict=True)]
-    return [None if gone else cell for cell, gone in zip(to_json_value(column), missing, strict=True)]
 
 
 def _nan_to_none(cell: Any) -> Any:

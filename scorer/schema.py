@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from scorer.columns import NONE_SUFFIX
+from scorer.columns import NONE_SUFFIX, to_array, to_series
 from scorer.encode import to_json_value
 from scorer.manifest import Column, ColumnKind, Input, InputKind, Label
 from scorer.model import first_estimator
-from scorer.sample import is_series
+from scorer.rows import token
+from scorer.sample import column_cells, is_series
 
 Predict = Callable[[Any], Any]
 
@@ -134,19 +135,24 @@ def _probe_null(column: Column, sample: Any, predict: Predict) -> Column:
 
     A sample of a few rows may have none by chance; a stage that fills missing values in was made for them.
     """
-    attempts = [column.dtype]
-    if column.kind == "integer" and column.dtype.startswith(("int", "uint")):
-        attempts = ["float64"]  # numpy's integers know no missing value.
-    elif column.dtype == "bool":
-        attempts = ["object"]
-    for dtype in attempts:
-        changed = sample.copy()
-        changed[column.name] = changed[column.name].astype("category" if dtype.startswith("category") else dtype)
-        whole = _attempt(predict, changed)
-        changed.loc[changed.index[0], column.name] = None if dtype.endswith(NONE_SUFFIX) else np.nan
-        if _same(whole, _attempt(predict, sample)) and _attempt(predict, changed) is not None:
-            return dataclasses.replace(column, nullable=True, dtype=dtype)
-    return column
+    dtype = column.dtype
+    if column.kind == "integer" and dtype.startswith(("int", "uint")):
+        dtype = "float64"  # numpy's integers know no missing value.
+    elif dtype == "bool":
+        dtype = "object"
+    nullable = dataclasses.replace(column, nullable=True, dtype=dtype)
+    cells = column_cells(sample[column.name])
+    whole = _replaced(sample, nullable, cells)
+    if not _same(_attempt(predict, sample), _attempt(predict, whole)):
+        return column
+    with_null = _replaced(sample, nullable, [None, *cells[1:]])
+    return column if _attempt(predict, with_null) is None else nullable
+
+
+def _replaced(sample: Any, column: Column, cells: list[Any]) -> Any:
+    """Return the sample with one column as the service makes it from JSON cells."""
+    array = to_array(cells, column, lambda i: f"/{i}/{token(column.name)}")
+    return sample.assign(**{column.name: to_series(array).set_axis(sample.index)})
 
 
 def _is_dispensable(name: str, sample: Any, predict: Predict) -> bool:

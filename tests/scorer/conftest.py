@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.scorer import models
 from tests.scorer.image import Image, ScorerLayer, make_image, make_scorer_layer
 from tests.support.service import Service, free_port, running_service
 
@@ -43,3 +44,31 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Serve:
             yield service
 
     return run
+
+
+def _served(new_image: Callable[[], Image], serve: Serve, stages: list[object], sample: object) -> Iterator[Service]:
+    image = new_image()
+    image.write_stages(stages)
+    image.finish(image.check([sample]))
+    with serve(image) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def spam(new_image: Callable[[], Image], serve: Serve) -> Iterator[Service]:
+    yield from _served(new_image, serve, models.text_stages(), models.TEXTS)
+
+
+@pytest.fixture(scope="session")
+def flowers(new_image: Callable[[], Image], serve: Serve) -> Iterator[Service]:
+    yield from _served(new_image, serve, models.flower_stages(), models.FLOWERS)
+
+
+@pytest.fixture(scope="session")
+def houses(new_image: Callable[[], Image], serve: Serve) -> Iterator[Service]:
+    yield from _served(new_image, serve, models.house_stages(), models.HOUSES)
+
+
+@pytest.fixture(scope="session")
+def line(new_image: Callable[[], Image], serve: Serve) -> Iterator[Service]:
+    yield from _served(new_image, serve, models.line_stages(), [[1.0], [3.0]])

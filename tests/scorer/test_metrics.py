@@ -1,0 +1,114 @@
+"""The metrics of 2019, right with several workers and after one of them died."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.scorer import models
+from tests.scorer.conftest import Serve
+from tests.scorer.image import Image
+from tests.support.service import Service
+
+
+def _value(service: Service, series: str) -> float:
+    found = re.search(rf"^{re.escape(series)} (\S+)$", service.get("/metrics").text, re.MULTILINE)
+    assert found, service.get("/metrics").text
+    return float(found.group(1))
+
+
+def test_a_classifier_counts_its_predictions_by_class(spam: Service) -> None:
+    spam_before = _value(spam, 'nachlass_predictions_total{value="spam"}')
+    calls_before = _value(spam, "nachlass_processing_seconds_count")
+    spam.predict(["tasty", "my lord", "dinner"])
+    assert _value(spam, 'nachlass_predictions_total{value="spam"}') - spam_before == 2
+    assert _value(spam, "nachlass_processing_seconds_count") - calls_before == 1
+    assert _value(spam, "nachlass_processing_seconds_sum") > 0
+
+
+def test_a_regressor_observes_the_values_that_it_predicts(line: Service) -> None:
+    count, total = _value(line, "nachlass_predictions_count"), _value(line, "nachlass_predictions_sum")
+    line.predict([2000, 3])
+    assert _value(line, "nachlass_predictions_count") - count == 2
+    assert _value(line, "nachlass_predictions_sum") - total == pytest.approx(4006)
+    assert _value(line, 'nachlass_predictions_bucket{le="+Inf"}') == count + 2
+    assert _value(line, 'nachlass_predictions_bucket{le="3000.0"}') == count + 1
+
+
+@pytest.mark.parametrize(
+    ("method", "body"), [("GET", None), ("GET", "junk"), ("POST", "json_args=text"), ("POST", "\0")]
+)
+def test_metrics_answer_get_and_post_and_ignore_bodies(spam: Service, method: str, body: str | None) -> None:
+    answer = spam.request(method, "/metrics", body)
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert "nachlass_processing_seconds_count" in answer.text
+
+
+def test_every_class_starts_at_zero_under_the_prefix_and_with_its_own_label(
+    new_image: Callable[[], Image], serve: Serve
+) -> None:
+    image = new_image()
+    image.write_stages(models.flower_stages([True, False, False, True]))
+    image.finish(image.check([models.FLOWERS]))
+    with serve(image, S2I_APP_METRICS_PREFIX="old", NACHLASS_METRICS_PREFIX="flowers") as service:
+        assert _value(service, 'flowers_predictions_total{value="True"}') == 0
+        assert service.predict([5.1, 3.5, 1.4, 0.2]) == [True]
+        assert _value(service, 'flowers_predictions_total{value="True"}') == 1
+        assert "nachlass_predictions" not in service.get("/metrics").text
+
+
+def test_metrics_are_the_sum_over_workers_and_survive_one_that_is_killed(
+    new_image: Callable[[], Image], serve: Serve
+) -> None:
+    image = new_image()
+    image.write_stages(models.flower_stages([10, 20, 30, 10]))
+    image.finish(image.check([models.FLOWERS]))
+    with serve(image, NACHLASS_WORKERS="2", S2I_APP_METRICS_PREFIX="old") as service:
+        _predict_many(service, 40)
+        workers = _children(service.process.pid)
+        assert len(workers) == 2
+        assert _value(service, 'old_predictions_total{value="10"}') == 40
+        os.kill(min(workers), signal.SIGKILL)
+        _wait_for_new_worker(service, workers)
+        _predict_many(service, 20)
+        assert _value(service, 'old_predictions_total{value="10"}') == 60
+
+
+def test_no_metric_file_is_left_when_the_service_ends(new_image: Callable[[], Image], serve: Serve) -> None:
+    def files() -> set[Path]:
+        return {path for root in ("/dev/shm", "/tmp") for path in Path(root).glob("nachlass-metrics-*")}
+
+    image = new_image()
+    image.write_stages(models.line_stages())
+    image.finish(image.check([[[1.0]]]))
+    before = files()
+    with serve(image) as service:
+        ours = {path for path in files() - before if path.stat().st_mode & 0o777 == 0o700}
+        assert ours
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(30) == 0
+    assert len({path for path in ours if path.exists()}) < len(ours)
+
+
+def _predict_many(service: Service, count: int) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: service.predict([5.1, 3.5, 1.4, 0.2])[0], range(count))) == {10}
+
+
+def _children(pid: int) -> set[int]:
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def _wait_for_new_worker(service: Service, old: set[int]) -> None:
+    deadline = time.monotonic() + 30
+    while len(_children(service.process.pid) - old) != 1 or service.get("/readyz").status != 200:
+        assert time.monotonic() < deadline, service.log()
+        time.sleep(0.05)
