@@ -18,7 +18,7 @@ AIP_* and WEB_CONCURRENCY.
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildOptions:
-    """How one repository is to be built; paths as the person typed them (`repository` may turn out to be an address)."""
+    """How one repository is to be built; paths as the person typed them (`repository` may be an address by mistake)."""
 
     repository: str
     notebooks: str | None
