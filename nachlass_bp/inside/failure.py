@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,29 +14,40 @@ _LONGEST_TEXT = 2000
 _TIMED_CELL = "<timed exec>"
 """Where the body of a `%%time` cell says that it comes from (IPython.core.magics.execution)."""
 
-_last_cell: list[str] = [""]
+
+class _LastRun:
+    """The cell that ran last, and what it raised."""
+
+    source = ""
+    error: BaseException | None = None
 
 
 def remember_cell(info: Any) -> None:
     """Keep the source of the cell that is about to run (IPython's `pre_run_cell` event)."""
-    _last_cell[0] = info.raw_cell or ""
+    _LastRun.source = info.raw_cell or ""
+
+
+def remember_result(result: Any) -> None:
+    """Keep what the cell raised (IPython's `post_run_cell` event); `sys.last_value` is whatever was *shown* last."""
+    before = result.error_before_exec
+    _LastRun.error = result.error_in_exec if before is None else before
 
 
 def describe_error() -> str:
-    """Describe the last exception that reached IPython, as JSON text: an object, empty if there was none.
+    """Describe the exception that ended the last cell, as JSON text: an object, empty if it raised none.
 
     `type`, `message`; `line` and `line_number`, where in the failing cell (null if not known); `module`, `module_file`
     and `module_line`, where it was raised if that is not in a cell; `filename`, the absolute path of a file that does
     not exist, if that is what it or one of its causes is about; `dvc`, whether DVC would have that file.
     """
-    error = getattr(sys, "last_value", None)
-    if not isinstance(error, BaseException):
+    error = _LastRun.error
+    if error is None:
         return "{}"
     missing = _missing_file(error)
     return json.dumps(
         {
             "type": type(error).__name__,
-            "message": _text_of(error),
+            "message": str(error)[:_LONGEST_TEXT],
             **_place_in_cell(error),
             **_place_in_module(error),
             "filename": missing,
@@ -46,15 +56,8 @@ def describe_error() -> str:
     )
 
 
-def _text_of(error: BaseException) -> str:
-    try:
-        return str(error)[:_LONGEST_TEXT]
-    except Exception as problem:  # noqa: BLE001 - a user's __str__ may do anything.
-        return f"(its message can't be shown: {type(problem).__name__})"
-
-
 def _place_in_cell(error: BaseException) -> dict[str, Any]:
-    source = _last_cell[0].splitlines()
+    source = _LastRun.source.splitlines()
     number = _line_in_cell(error, source)
     if number is None or not 0 < number <= len(source):
         return {"line": None, "line_number": None}

@@ -72,8 +72,9 @@ def _run_kernel(site: Path) -> None:
     app.load_config_file = lambda *_, **__: None
     app._run_startup_files = lambda: None  # noqa: SLF001 - the only switch there is.
     app.initialize([*sys.argv[1:], "--HistoryManager.hist_file=:memory:"])
-    shell = app.shell
-    shell.events.register("pre_run_cell", importlib.import_module(f"{_INSIDE}.failure").remember_cell)
+    failure = importlib.import_module(f"{_INSIDE}.failure")
+    app.shell.events.register("pre_run_cell", failure.remember_cell)
+    app.shell.events.register("post_run_cell", failure.remember_result)
     app.start()
 
 
