@@ -24,6 +24,16 @@ ONE_THREAD = (
 )
 
 
+LAUNCH_KEYS = (
+    "working_dir",
+    "import_paths",
+    "fallback_paths",
+    "overlay_site",
+    "overlay_names",
+    "overlay_distributions",
+)
+
+
 def main(arguments: "list[str]") -> None:
     """Prepare the process as the manifest says, then hand over to `scorer`."""
     command = _command(arguments)
@@ -67,11 +77,11 @@ def _read_launch() -> "dict[str, Any]":
     try:
         with open(path, encoding="utf-8") as file:
             manifest = json.load(file)
-        trained, launch = manifest["interpreter"], dict(manifest["launch"])
+        trained, launch = manifest["interpreter"], manifest["launch"]
         _check_interpreter(trained)
+        return {key: launch[key] for key in LAUNCH_KEYS}
     except (OSError, ValueError, KeyError, TypeError) as error:
         _stop(f"The manifest {path} can't be read: {error!r}", "Build the image again.", EX_CONFIG)
-    return launch
 
 
 def _check_interpreter(trained: "dict[str, Any]") -> None:

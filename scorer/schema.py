@@ -31,7 +31,7 @@ def derive_input(kind: InputKind, sample: Any, pipeline: Any) -> Input:
     """
     match kind:
         case "text":
-            return Input(kind="text", width=1, dtype=_text_container(sample))
+            return Input(kind="text", width=1, dtype=_text_container(sample, pipeline.predict))
         case "array":
             return Input(kind="array", width=sample.shape[1], dtype=_array_dtype(sample, pipeline.predict))
         case "frame":
@@ -64,7 +64,9 @@ def learned_categories(pipeline: Any) -> dict[str, tuple[Label, ...]]:
     return dict(_encoder_categories(pipeline))
 
 
-def _text_container(sample: Any) -> str:
+def _text_container(sample: Any, predict: Predict) -> str:
+    if _same(predict(sample), _attempt(predict, list(sample))):
+        return "list"  # Vectorizers take any sequence, and a list needs no pandas.
     return "series" if is_series(sample) else "ndarray" if isinstance(sample, np.ndarray) else "list"
 
 

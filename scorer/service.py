@@ -39,7 +39,7 @@ def load(path: Path) -> Service:
         pipeline = models.compose(models.load_stages(manifest, path.parent))
     finally:
         gc.enable()
-    if manifest.model.input.kind == "frame":
+    if manifest.model.input.kind == "frame" or manifest.model.input.dtype == "series":
         import pandas  # noqa: F401, ICN001, PLC0415 - once before the fork, not in each worker at its first request.
     ignore_missing_names()
     return Service(manifest=manifest, model=manifest.model, pipeline=pipeline)

@@ -11,6 +11,7 @@ from tests.scorer import models
 from tests.scorer.image import Image, ScorerLayer, make_image, make_scorer_layer
 from tests.support.service import Service, free_port, running_service
 
+NewImage = Callable[[], Image]
 Serve = Callable[..., contextlib.AbstractContextManager[Service]]
 
 
@@ -25,7 +26,7 @@ def image(scorer_layer: ScorerLayer, tmp_path: Path) -> Image:
 
 
 @pytest.fixture(scope="session")
-def new_image(scorer_layer: ScorerLayer, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Image]:
+def new_image(scorer_layer: ScorerLayer, tmp_path_factory: pytest.TempPathFactory) -> NewImage:
     return lambda: make_image(scorer_layer, tmp_path_factory.mktemp("image"))
 
 
@@ -46,29 +47,41 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Serve:
     return run
 
 
-def _served(new_image: Callable[[], Image], serve: Serve, stages: list[object], sample: object) -> Iterator[Service]:
-    image = new_image()
-    image.write_stages(stages)
-    image.finish(image.check([sample]))
-    with serve(image) as service:
+@pytest.fixture(scope="session")
+def spam_image(new_image: NewImage) -> Image:
+    return _built(new_image(), models.text_stages(), models.TEXTS)
+
+
+@pytest.fixture(scope="session")
+def line_image(new_image: NewImage) -> Image:
+    return _built(new_image(), models.line_stages(), [[1.0], [3.0]])
+
+
+@pytest.fixture(scope="session")
+def spam(spam_image: Image, serve: Serve) -> Iterator[Service]:
+    with serve(spam_image) as service:
         yield service
 
 
 @pytest.fixture(scope="session")
-def spam(new_image: Callable[[], Image], serve: Serve) -> Iterator[Service]:
-    yield from _served(new_image, serve, models.text_stages(), models.TEXTS)
+def line(line_image: Image, serve: Serve) -> Iterator[Service]:
+    with serve(line_image) as service:
+        yield service
 
 
 @pytest.fixture(scope="session")
-def flowers(new_image: Callable[[], Image], serve: Serve) -> Iterator[Service]:
-    yield from _served(new_image, serve, models.flower_stages(), models.FLOWERS)
+def flowers(new_image: NewImage, serve: Serve) -> Iterator[Service]:
+    with serve(_built(new_image(), models.flower_stages(), models.FLOWERS)) as service:
+        yield service
 
 
 @pytest.fixture(scope="session")
-def houses(new_image: Callable[[], Image], serve: Serve) -> Iterator[Service]:
-    yield from _served(new_image, serve, models.house_stages(), models.HOUSES)
+def houses(new_image: NewImage, serve: Serve) -> Iterator[Service]:
+    with serve(_built(new_image(), models.house_stages(), models.HOUSES)) as service:
+        yield service
 
 
-@pytest.fixture(scope="session")
-def line(new_image: Callable[[], Image], serve: Serve) -> Iterator[Service]:
-    yield from _served(new_image, serve, models.line_stages(), [[1.0], [3.0]])
+def _built(image: Image, stages: list[object], sample: object) -> Image:
+    image.write_stages(stages)
+    image.finish(image.check([sample]))
+    return image

@@ -41,7 +41,9 @@ def test_a_text_classifier_is_described(image: Image) -> None:
     # A notebook's variables hold other things too: its labels' frame, its features after the first stage.
     vectorizer, classifier = models.text_stages()
     features = vectorizer.transform(models.TEXTS)
-    report = _proved(image, [vectorizer, classifier], [features, pd.DataFrame({"a": [1], "b": [2]}), models.TEXTS])
+    report = _proved(
+        image, [vectorizer, classifier], [features, pd.DataFrame({"a": [1], "b": [2]}), pd.Series(models.TEXTS)]
+    )
     assert report["model"] == {
         "task": "classifier",
         "classes": ["legitimate", "spam"],

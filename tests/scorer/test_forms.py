@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from tests.scorer import models
 from tests.scorer.conftest import Serve
 from tests.scorer.image import Image
 from tests.support.service import Service
@@ -60,11 +59,8 @@ def test_bytes_that_are_not_utf8_are_refused(spam: Service) -> None:
         assert "UTF-8" in answer["error"]
 
 
-def test_a_body_above_the_limit_is_refused_whole_or_in_chunks(new_image: Callable[[], Image], serve: Serve) -> None:
-    image = new_image()
-    image.write_stages(models.text_stages())
-    image.finish(image.check([models.TEXTS]))
-    with serve(image, NACHLASS_MAX_BODY_BYTES="100") as service:
+def test_a_body_above_the_limit_is_refused_whole_or_in_chunks(spam_image: Image, serve: Serve) -> None:
+    with serve(spam_image, NACHLASS_MAX_BODY_BYTES="100") as service:
         for body in (b'["' + b"a" * 100 + b'"]', iter([b'["', b"a" * 60, b"a" * 60, b'"]'])):
             status, answer = _send(service, body, "application/json")
             assert (status, answer["code"]) == (413, "too-large")

@@ -82,15 +82,12 @@ def test_metrics_are_the_sum_over_workers_and_survive_one_that_is_killed(
         assert _value(service, 'old_predictions_total{value="10"}') == 60
 
 
-def test_no_metric_file_is_left_when_the_service_ends(new_image: Callable[[], Image], serve: Serve) -> None:
+def test_no_metric_file_is_left_when_the_service_ends(line_image: Image, serve: Serve) -> None:
     def files() -> set[Path]:
         return {path for root in ("/dev/shm", "/tmp") for path in Path(root).glob("nachlass-metrics-*")}
 
-    image = new_image()
-    image.write_stages(models.line_stages())
-    image.finish(image.check([[[1.0]]]))
     before = files()
-    with serve(image) as service:
+    with serve(line_image) as service:
         ours = {path for path in files() - before if path.stat().st_mode & 0o777 == 0o700}
         assert ours
         service.process.send_signal(signal.SIGTERM)

@@ -14,18 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.scorer import models
 from tests.scorer.conftest import Serve
 from tests.scorer.image import Image
 from tests.support.service import free_port, running_service
-
-
-@pytest.fixture(scope="module")
-def spam_image(new_image: Callable[[], Image]) -> Image:
-    image = new_image()
-    image.write_stages(models.text_stages())
-    image.finish(image.check([models.TEXTS]))
-    return image
 
 
 @pytest.fixture
@@ -178,21 +169,18 @@ def test_requests_in_flight_are_answered_before_the_service_ends(new_image: Call
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv to drop it")
 def test_it_serves_as_any_user_without_home_from_layers_that_nobody_may_write(
-    new_image: Callable[[], Image], tmp_path: Path
+    spam_image: Image, tmp_path: Path
 ) -> None:
-    image = new_image()
-    image.write_stages(models.text_stages())
-    image.finish(image.check([models.TEXTS]))
-    for path in (image.app, image.scorer.directory):
+    for path in (spam_image.app, spam_image.scorer.directory):
         _let_everybody_in(path)
     port = free_port()
     with running_service(
         [
             *("setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", "--no-new-privs"),
-            *(sys.executable, str(image.scorer.launcher), "web"),
+            *(sys.executable, str(spam_image.scorer.launcher), "web"),
         ],
         cwd=Path("/"),
-        env=image.env(PORT=str(port)),
+        env=spam_image.env(PORT=str(port)),
         port=port,
         log_file=tmp_path / "log",
     ) as service:

@@ -1,0 +1,85 @@
+"""gunicorn's master: forks the workers, restarts them, ends them."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+
+from scorer import app
+from scorer.metrics import Metrics
+from scorer.predictor import ThreadPredictor
+from scorer.service import Service
+from scorer.settings import Settings
+from scorer.slots import lease
+from scorer.worker import Worker
+
+GRACEFUL_TIMEOUT_S = 25  # Platforms kill 30 seconds after SIGTERM.
+KEEP_ALIVE_S = 75  # Above the idle time of the usual proxies (60 s), so that it is they who close.
+WORKER_TIMEOUT_S = 120
+
+
+def serve(service: Service, settings: Settings, scratch: Path) -> int:
+    """Serve a loaded model until SIGTERM; return the exit status.
+
+    Args:
+        service: The model; the workers share its memory.
+        settings: Address, number of workers, limits.
+        scratch: A writable directory, in memory if possible.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="nachlass-metrics-", dir=scratch))
+    master = os.getpid()
+
+    class Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+        """gunicorn's view of the service: its configuration, and what each worker makes of its own after the fork."""
+
+        def load_config(self) -> None:
+            for name, value in _gunicorn_options(settings, scratch).items():
+                self.cfg.set(name, value)
+            self.cfg.set("worker_class", Worker)
+
+        def load(self) -> Any:
+            logging.getLogger("nachlass").addHandler(logging.StreamHandler(sys.stderr))
+            metrics = Metrics(
+                service.model,
+                directory=directory,
+                slot=lease(directory).number,
+                prefix=settings.metrics_prefix,
+                buckets=settings.metrics_buckets,
+            )
+            return app.create_app(service, ThreadPredictor(service.pipeline), metrics, settings)
+
+    # What is loaded now lives as long as the workers: a collection that never visits it never copies its pages.
+    gc.freeze()
+    try:
+        Application().run()
+    except SystemExit as ending:
+        return ending.code if isinstance(ending.code, int) else 0
+    finally:
+        if os.getpid() == master:
+            shutil.rmtree(directory, ignore_errors=True)
+    return 0
+
+
+def _gunicorn_options(settings: Settings, scratch: Path) -> dict[str, object]:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return {
+        "bind": f"{host}:{settings.port}",
+        "workers": settings.workers,
+        # The model is loaded by now, so the workers share it; what each must have of its own is made after the fork.
+        "preload_app": False,
+        "worker_tmp_dir": str(scratch),
+        # It would be a thread in the master and a socket below $HOME, which may be read-only or missing.
+        "control_socket_disable": True,
+        "graceful_timeout": GRACEFUL_TIMEOUT_S,
+        "keepalive": KEEP_ALIVE_S,
+        "timeout": WORKER_TIMEOUT_S,
+        "proc_name": "nachlass",
+    }
