@@ -1,10 +1,11 @@
 # Everything here works on a fresh machine with git, make and Python 3.10 or newer (Debian: python3-venv as well).
 #   PYTHON=/path/to/python3   use that interpreter     VENV=dir   another place than .venv
-#   ARGS='-k spam'            more arguments for pytest
+#   ARGS='-k spam'            more arguments for pytest   JOBS=1   tests at a time (one job keeps a file's tests together)
 VENV ?= .venv
 PYTHON ?=
 PORT ?= 8080
 ARGS ?=
+JOBS ?= 2
 export VENV PYTHON
 
 # What shellcheck looks at: every POSIX sh or bash program of ours.
@@ -23,7 +24,7 @@ run: setup ## build examples/spam from its notebooks and serve it on http://127.
 	$(VENV)/bin/nachlass run examples/spam --port $(PORT)
 
 test: setup ## run the tests
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 check: setup ## formatting, lint, types, shell, spelling
 	$(VENV)/bin/ruff format --check .
