@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
-from tests.support import facilities
+from tests.support.facilities import SKIP_PREFIX
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what was skipped for want of a facility, and why: a skip must not look like a pass."""
-    if facilities.missing:
+    reports = terminalreporter.stats.get("skipped", [])
+    reasons = [report.longrepr[2].removeprefix("Skipped: ") for report in reports if isinstance(report.longrepr, tuple)]
+    missing = Counter(reason.removeprefix(SKIP_PREFIX) for reason in reasons if reason.startswith(SKIP_PREFIX))
+    if missing:
         terminalreporter.section("not tested on this machine")
-        for name, reason in sorted(facilities.missing.items()):
-            terminalreporter.line(f"{name}: {reason}")
+        for reason, count in sorted(missing.items()):
+            terminalreporter.line(f"{reason} ({count} tests)")

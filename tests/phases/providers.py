@@ -116,7 +116,7 @@ def bare(python: Python) -> Provider:
     return Provider(env={"NACHLASS_SYSTEM_PYTHON": "true"}, path=f"{directory}:{IMAGE_PATH}")
 
 
-SHAPES = {"paketo": paketo, "heroku": heroku, "google": google, "bare": bare}
+SHAPES = {"paketo": paketo, "heroku": heroku, "google": google}
 
 
 def _layer(path: Path, *, launch: bool, cache: bool) -> Path:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.phases.conftest import Workshop
 from tests.phases.providers import SHAPES, bare
 from tests.support.phases import Built, Detected, Phases
-from tests.support.pythons import this_python, wheelhouse
+from tests.support.pythons import this_python
 from tests.support.repositories import classifier_repository
 
 
@@ -23,12 +24,6 @@ class Outcome:
     built: Built
     files_before: Mapping[str, tuple[int, int]]
     files_after: Mapping[str, tuple[int, int]]
-
-
-@pytest.fixture(scope="session")
-def offline() -> dict[str, str]:
-    """Return what a platform's user sets to install from a directory of wheels instead of a package index."""
-    return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheelhouse(this_python()))}
 
 
 @pytest.fixture(scope="module", params=SHAPES)
@@ -64,6 +59,15 @@ def test_notebook_becomes_a_service(outcome: Outcome) -> None:
 def test_build_writes_nothing_into_other_buildpacks_layers(outcome: Outcome) -> None:
     assert outcome.built.exit_code == 0, outcome.built.output
     assert outcome.files_after == outcome.files_before
+
+
+def test_bare_image_needs_no_python_buildpack(workshop: Workshop, tmp_path: Path) -> None:
+    built = workshop.build(classifier_repository(tmp_path / "repository"))
+
+    assert built.exit_code == 0, built.output
+    assert built.layers["packages"].launch, "nachlass itself installs the requirements"
+    with workshop.phases.serve() as service:
+        assert service.predict([[0.1, 0.0], [3.0, 2.8]]) == ["low", "high"]
 
 
 def test_system_python_needs_the_platforms_consent(tmp_path: Path, offline: dict[str, str]) -> None:

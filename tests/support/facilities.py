@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,8 +17,8 @@ from tests.support.pythons import ROOT, find_python
 
 TOOLS = ROOT / ".tools" / "lifecycle"
 
-missing: dict[str, str] = {}
-"""The facilities that tests of this session asked for in vain, with the reasons; printed at its end."""
+SKIP_PREFIX = "needs "
+"""How the reason of each such skip starts; `tests/conftest.py` sums them up at the end of a session."""
 
 
 def require(name: str) -> None:
@@ -26,24 +26,28 @@ def require(name: str) -> None:
 
     `name` is "lifecycle", "docker" or an interpreter like "python3.12".
     """
-    reason = find_python(name) is None and f"no {name} here" if name.startswith("python") else _CHECKS[name]()
+    reason = _interpreter(name) if name.startswith("python") else _CHECKS[name]()
     if not reason:
         return
-    missing[name] = reason
     insisted = {item.strip() for item in os.environ.get("NACHLASS_TEST_REQUIRE", "").split(",")}
     if name in insisted:
         pytest.fail(f"NACHLASS_TEST_REQUIRE names {name}, but {reason}", pytrace=False)
-    pytest.skip(f"needs {name}: {reason}")
+    pytest.skip(f"{SKIP_PREFIX}{name}: {reason}")
+
+
+def _interpreter(name: str) -> str | None:
+    return None if find_python(name) else f"there is no {name}"
 
 
 def _lifecycle() -> str | None:
-    if not sys.platform.startswith("linux"):
-        return "the lifecycle runs on Linux only"
     if os.geteuid() != 0:
         return "only root can start the build and the service as two other users"
     for program in ("setpriv", "unshare", "chroot", "mount"):
         if shutil.which(program) is None:
             return f"there is no program {program}"
+    namespace = subprocess.run(["unshare", "--mount", "true"], capture_output=True, text=True, check=False)
+    if namespace.returncode != 0:
+        return f"this machine allows no mount namespace ({namespace.stderr.strip()})"
     if not (TOOLS / "creator").exists():
         return "it is not built; run: make tools"
     if find_python("python3", path="/usr/bin:/bin") is None:
