@@ -2,6 +2,7 @@
 
 scikit-learn calls `BaseEstimator._validate_params` at the start of every public `fit` (since 1.2), with the input in
 the caller's frame. The method is wrapped when scikit-learn is imported; instances and their pickles never know.
+Pipelines of 1.2 don't call it: there, as before 1.2, the notebook's variables have to do.
 """
 
 from __future__ import annotations
