@@ -76,17 +76,29 @@ def remove_tree(path: Path) -> None:
     if path.is_symlink() or not path.is_dir():
         path.unlink()
         return
-    for directory, _, _ in os.walk(path):
-        os.chmod(directory, 0o700)  # noqa: PTH101 - os.walk speaks in strings
-    shutil.rmtree(path)
+    try:
+        shutil.rmtree(path)
+    except PermissionError:
+        for directory, _, _ in os.walk(path):
+            os.chmod(directory, 0o700)  # noqa: PTH101 - os.walk speaks in strings
+        shutil.rmtree(path)
 
 
-def _link_tree(source: Path, target: Path) -> None:
+def _link_tree(source: str | Path, target: str | Path) -> None:
     """Copy a tree with hard links for its files: a large layer costs its number of files, not their size.
 
     That is enough because layers are not edited in place: pip and nachlass_bp write new files and rename them.
     """
-    shutil.copytree(source, target, symlinks=True, copy_function=_link)
+    # Twenty thousand files: strings and scandir take a quarter of the time of shutil.copytree.
+    os.mkdir(target)  # noqa: PTH102
+    with os.scandir(source) as entries:
+        for entry in entries:
+            copy = f"{target}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                _link_tree(entry.path, copy)
+            else:
+                _link(entry.path, copy)
+    os.chmod(target, os.stat(source).st_mode)  # noqa: PTH101, PTH116
 
 
 def _link(source: str, target: str) -> None:

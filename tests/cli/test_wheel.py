@@ -51,7 +51,7 @@ def test_an_installation_in_a_path_with_blanks_runs_its_own_buildpack(wheel: Pat
         assert os.access(package / "bin" / phase, os.X_OK)
 
     write(tmp_path / "empty repo", {"readme.txt": ""})
-    command = [venv / "bin/nachlass", "build", tmp_path / "empty repo"]
+    command: list[str | Path] = [venv / "bin/nachlass", "build", tmp_path / "empty repo"]
     finished = subprocess.run(command, env=shell, capture_output=True, text=True, check=False)
     assert finished.returncode == 1
     assert "[Error: nachlass doesn't know which notebooks to run]\n" in finished.stderr
