@@ -48,7 +48,9 @@ class Supervisor:
 
     def __exit__(self, *_: object) -> None:
         for signum, handler in self._before.items():
-            signal.signal(signum, handler)  # type: ignore[arg-type]  # what signal.signal returned
+            # Once stopped, all that is left is to say so: a second Ctrl-C must not end in a traceback.
+            after = handler if self._received is None else signal.SIG_IGN
+            signal.signal(signum, after)  # type: ignore[arg-type]  # what signal.signal returned
 
     def _on_signal(self, signum: int, _frame: FrameType | None) -> None:
         repeated = self._received is not None

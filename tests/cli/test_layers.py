@@ -205,7 +205,7 @@ def test_a_second_signal_ends_a_phase_that_does_not_listen(
     nachlass: Nachlass, repository: Path, tmp_path: Path
 ) -> None:
     begun = tmp_path / "begun"
-    script = f"trap 'touch \"{tmp_path / 'heard'}\"' INT; touch '{begun}'; while :; do sleep 0.05; done"
+    script = f"trap 'touch \"{tmp_path / 'heard'}\"' INT; touch '{begun}'; while :; do sleep 0.05 || true; done"
     write(repository, {"build.sh": script})
     process = nachlass.start("build", repository)
     wait_for(begun.exists)
