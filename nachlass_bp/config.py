@@ -124,7 +124,7 @@ class _Source:
     def _found(self, variable: str, key: str | None) -> list[tuple[object, str]]:
         found: list[tuple[object, str]] = []
         if self.env.get(variable, "").strip():
-            found.append((self.env[variable].strip(), variable))
+            found.append((self.env[variable], variable))
         if key is not None and key in self.table:
             found.append((self.table[key], f"[tool.nachlass] {key} in pyproject.toml"))
         return found
@@ -170,7 +170,12 @@ def _notebook_cwd(source: _Source, list_source: str) -> Setting[NotebookCwd]:
     return setting
 
 
+def _stripped(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
+
+
 def _cwd(value: object) -> NotebookCwd:
+    value = _stripped(value)
     if value == "notebook":
         return "notebook"
     if value == "root":
@@ -190,7 +195,7 @@ def _seconds(value: object) -> float | None:
 def _boolean(value: object) -> bool:
     if isinstance(value, bool):
         return value
-    text = str(value).lower()
+    text = str(_stripped(value)).lower()
     if text in _TRUE:
         return True
     if text in _FALSE:
@@ -207,13 +212,13 @@ def _names(value: object) -> tuple[str, ...]:
 
 
 def _ship_sample(value: object) -> bool:
-    if value in ("ship", "none"):
-        return value == "ship"
+    if _stripped(value) in ("ship", "none"):
+        return _stripped(value) == "ship"
     raise ValueError(value)
 
 
 def _directory(value: object) -> Path | None:
-    path = Path(str(value))
+    path = Path(str(_stripped(value)))
     if not path.is_dir():
         raise ValueError(value)
     return path

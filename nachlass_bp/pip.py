@@ -28,6 +28,17 @@ ALLOWED_SETTINGS = frozenset(
     }
 )  # fmt: skip
 _DROPPED_VARIABLES = re.compile(r"PIP_|PYTHON|VIRTUAL_ENV$|CONDA_|__PYVENV_LAUNCHER__$")
+_UNREACHABLE = (
+    "CERTIFICATE_VERIFY_FAILED",
+    "ConnectTimeoutError",
+    "Connection refused",
+    "Failed to establish a new connection",
+    "NewConnectionError",
+    "ProxyError",
+    "ReadTimeoutError",
+    "Temporary failure in name resolution",
+)
+"""What urllib3 and OpenSSL say through pip when there is no index to ask."""
 _SYSTEM_WHEELS = (Path("/usr/share/python-wheels"), Path("/usr/lib/python3/wheels"))
 
 
@@ -142,6 +153,25 @@ def _user_settings(command: Sequence[str], env: Mapping[str, str], cwd: Path) ->
         target = strong if section == ":env:" else settings
         target["PIP_" + name.upper().replace("-", "_")] = value
     return {**settings, **strong}
+
+
+def disk_was_full(finished: process.Finished) -> bool:
+    """Whether pip failed for want of disk space (strerror(ENOSPC) or EDQUOT, in its traceback)."""
+    return any(sign in finished.output for sign in ("No space left on device", "Disk quota exceeded"))
+
+
+def is_unreachable(installer: Pip, finished: process.Finished, cwd: Path) -> bool:
+    """Whether pip failed because there is no index to ask.
+
+    Without retries pip keeps the reason to itself and says "from versions: none", as for a misspelt name; then asking
+    for pip itself, aloud, tells the two apart.
+    """
+    if any(sign in finished.output for sign in _UNREACHABLE):
+        return True
+    if "(from versions: none)" not in finished.output:
+        return False
+    asked = installer.run(["download", "-vv", "--retries", "0", "--no-deps", "--dest", cwd, "pip"], cwd=cwd)
+    return not asked.ok and any(sign in asked.output for sign in _UNREACHABLE)
 
 
 def _version(output: str) -> str | None:

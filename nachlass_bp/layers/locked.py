@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nachlass_bp import pip, process
 from nachlass_bp.context import BuildContext
-from nachlass_bp.errors import InstallFailedError
+from nachlass_bp.errors import DiskFullError, InstallFailedError
 
 
 def lock_key(context: BuildContext, lock: str, *more: str) -> str:
@@ -36,6 +36,8 @@ def install(installer: pip.Pip, context: BuildContext, lock: str, target: Path, 
         ],
         cwd=target.parent,
     )
+    if pip.disk_was_full(finished):
+        raise DiskFullError(path=str(target))
     if not finished.ok:
         raise InstallFailedError(what=what, output=finished.output)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -15,6 +16,7 @@ from nachlass_bp import pip, process, requirements
 from nachlass_bp.cnb.layer import Layer, make_world_readable
 from nachlass_bp.context import BuildContext
 from nachlass_bp.errors import (
+    DiskFullError,
     IndexUnreachableError,
     InstallFailedError,
     RequirementsFailedError,
@@ -25,17 +27,6 @@ from nachlass_bp.interpreter import Interpreter
 from nachlass_bp.layers import locked
 from nachlass_bp.output import Output
 
-_UNREACHABLE = (
-    "CERTIFICATE_VERIFY_FAILED",
-    "ConnectTimeoutError",
-    "Connection refused",
-    "Failed to establish a new connection",
-    "NewConnectionError",
-    "ProxyError",
-    "ReadTimeoutError",
-    "Temporary failure in name resolution",
-)
-"""What urllib3 and OpenSSL say through pip when there is no index to ask."""
 _DAY_S = 86_400
 
 
@@ -140,7 +131,11 @@ def _run_pip(installer: pip.Pip, context: BuildContext, root: Path, file: Path, 
     if finished.ok:
         return
     details = output.redact(finished.output)
-    if any(sign in finished.output for sign in _UNREACHABLE):
+    if pip.disk_was_full(finished):
+        raise DiskFullError(path=str(root))
+    with tempfile.TemporaryDirectory(prefix="nachlass-pip-") as scratch:
+        unreachable = pip.is_unreachable(installer, finished, Path(scratch))
+    if unreachable:
         raise IndexUnreachableError(file=file.name, output=_tail(details))
     raise RequirementsFailedError(file=file.name, output=_tail(details))
 

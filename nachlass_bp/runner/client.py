@@ -89,11 +89,15 @@ class StreamingClient(NotebookClient):
         except (asyncio.TimeoutError, KeyError, ValueError, SyntaxError):
             return None
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connections to the kernel, dead or alive."""
+        # nbclient leaves its watchers running when a cell doesn't come to its end.
+        watchers = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in watchers:
+            task.cancel()
+        await asyncio.gather(*watchers, return_exceptions=True)
         if self.kc is not None:
             self.kc.stop_channels()
-            self.kc = None
 
     async def _reply_to(self, message_id: str) -> dict[str, Any]:
         client: Any = self.kc

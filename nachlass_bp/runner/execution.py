@@ -91,7 +91,7 @@ async def _run(job: Job, scratch: Path, output: Output) -> Run:
         seconds = time.monotonic() - started
         await client.ask(f"collect_samples({str(job.samples_file)!r})")
     finally:
-        client.close()
+        await client.close()
         left_over = kernel.destroy()
         kernel.cleanup_connection_file()
         _keep(job)
@@ -225,7 +225,8 @@ async def _time_limit(seconds: float | None) -> Any:
     handle = asyncio.get_running_loop().call_later(seconds, expire) if seconds else None
     try:
         yield
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, DeadKernelError):
+        # nbclient takes any cancellation for the kernel's death.
         if expired:
             raise asyncio.TimeoutError from None
         raise
