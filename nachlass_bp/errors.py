@@ -19,13 +19,13 @@ lines above.
 class BuildpackError(Exception):
     """A failure we foresaw: what happened, why it matters, what to do next.
 
-    `details` is someone else's text (a traceback, pip's output), shown before ours and never re-wrapped. `notebook` and
-    `missing_path` go into the failure report for the platform.
+    `details` is someone else's text (a traceback, pip's output), shown before ours and never re-wrapped. `notebook`,
+    `missing_path` and `home` (what the notebook saw as HOME) go into the failure report for the platform.
     """
 
     reference: ClassVar[str]
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a message is made of
         self,
         *,
         heading: str,
@@ -34,6 +34,7 @@ class BuildpackError(Exception):
         details: str | None = None,
         notebook: str | None = None,
         missing_path: str | None = None,
+        home: str | None = None,
     ) -> None:
         super().__init__(heading)
         self.heading = heading
@@ -42,6 +43,7 @@ class BuildpackError(Exception):
         self.details = details
         self.notebook = notebook
         self.missing_path = missing_path
+        self.home = home
 
 
 def _bullets(items: Sequence[str]) -> str:
@@ -381,6 +383,7 @@ class CellFailedError(BuildpackError):
         traceback: str,
         hint: str | None = None,
         missing_path: str | None = None,
+        home: str | None = None,
     ) -> None:
         where = f"\nThe line that failed:\n    {line}" if line else ""
         super().__init__(
@@ -391,6 +394,7 @@ class CellFailedError(BuildpackError):
             details=traceback,
             notebook=notebook,
             missing_path=missing_path,
+            home=home,
         )
 
 

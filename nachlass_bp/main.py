@@ -95,6 +95,7 @@ def _report(error: BuildpackError, context: BuildContext, output: Output) -> Non
         "heading": output.redact(error.heading),
         "notebook": error.notebook,
         "missing_path": error.missing_path,
+        "home": error.home,
     }
     try:
         context.report_dir.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, ClassVar
 
 from uvicorn_worker import UvicornWorker
@@ -20,3 +21,12 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no type
         "server_header": False,
         "access_log": False,
     }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        logging.getLogger("gunicorn.error").addFilter(_says_something)
+
+
+def _says_something(record: logging.LogRecord) -> bool:
+    # uvloop closes the listening sockets, then uvicorn closes them again: at every stop, and nothing is wrong.
+    return not record.getMessage().startswith("Error while closing socket")

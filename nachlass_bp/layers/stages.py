@@ -79,7 +79,7 @@ def finish(
         draft,
         model=proof.model,
         stages=tuple(
-            replace(stage, estimator=estimator, format=kind)
+            replace(stage, estimator=estimator, format=kind, versions=_versions_of(plan.versions))
             for stage, estimator, kind in zip(draft.stages, proof.estimators, proof.formats, strict=True)
         ),
     )
@@ -160,6 +160,11 @@ def _to_ship(tree: WorkingTree, opened: Sequence[str], patterns: Sequence[str]) 
     outputs = set(tree.outputs())
     wanted = set(tree.matching(patterns)) if patterns else set()
     return sorted((outputs & {os.path.normpath(name) for name in opened}) | wanted)
+
+
+def _versions_of(versions: Mapping[str, str]) -> dict[str, str]:
+    """Return what a pickle binds to, for each stage, because a stage may one day come from another build."""
+    return {name: versions[name] for name in ("python", "scikit-learn", "numpy", "cloudpickle") if name in versions}
 
 
 def content_key(path: Path) -> str:

@@ -82,7 +82,7 @@ async def _run(job: Job, scratch: Path, output: Output) -> Run:
     position = _Position(job.notebook)
     kernel = Kernel(job.python, job.kernel, scratch)
     client = StreamingClient(job.notebook.content, kernel, lambda line: output.detail(f"{position.label} {line}"))
-    execution = _Execution(job, kernel, client, position, scratch / "kernel.log")
+    execution = _Execution(job, kernel, client, position, home, scratch / "kernel.log")
     env = kernel_environment(job.env, {**job.variables, **_stage_variables(job)}, home, scratch)
     try:
         await execution.start(env)
@@ -139,6 +139,7 @@ class _Execution:
     kernel: Kernel
     client: StreamingClient
     position: _Position
+    home: Path
     log_file: Path
     oom_before: int | None = field(default_factory=host.oom_kills)
 
@@ -176,7 +177,9 @@ class _Execution:
             if failures.is_clean_exit(error):
                 return True
             name = self.position.text(cell.get("execution_count"))
-            raise await failures.explain(error, self.client, self.job.notebook, name, self.job.tree) from error
+            raise await failures.explain(
+                error, self.client, self.job.notebook, name, self.job.tree, self.home
+            ) from error
         finally:
             self.client.end_cell()
         return self.client.asked_to_exit

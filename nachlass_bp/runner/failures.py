@@ -24,7 +24,7 @@ def is_clean_exit(error: CellExecutionError) -> bool:
 
 
 async def explain(
-    error: CellExecutionError, client: StreamingClient, notebook: Notebook, cell: str, tree: Path
+    error: CellExecutionError, client: StreamingClient, notebook: Notebook, cell: str, tree: Path, home: Path
 ) -> BuildpackError:
     """Return what to tell the author about an exception that a cell raised.
 
@@ -34,6 +34,7 @@ async def explain(
         notebook: The notebook that ran.
         cell: How to call the cell.
         tree: The working tree, to name files as the author knows them.
+        home: What the notebook saw as HOME.
     """
     facts: dict[str, Any] = await client.ask("describe_error()") or {}
     line = facts.get("line")
@@ -53,6 +54,7 @@ async def explain(
         traceback=_traceback(error),
         hint=_hint(error, missing, tree),
         missing_path=str(missing) if missing else None,
+        home=str(home),
     )
 
 
