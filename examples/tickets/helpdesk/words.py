@@ -17,8 +17,8 @@ class KnownWords(TransformerMixin, BaseEstimator):
 
     Args:
         path: A JSON file, an object from each word to the number of its column. It is read when texts are transformed
-            for the first time in a process, and stays a file of its own: an edited vocabulary needs no new fit as long as
-            the columns stay the same.
+            for the first time in a process, and stays a file of its own: an edited vocabulary needs no new fit as long
+            as the columns stay the same.
     """
 
     def __init__(self, path: str) -> None:
