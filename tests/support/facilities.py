@@ -43,7 +43,8 @@ def _lifecycle() -> str | None:
     if os.geteuid() != 0:
         return "only root can start the build and the service as two other users"
     for program in ("setpriv", "unshare", "chroot", "mount"):
-        if shutil.which(program) is None:
+        # A root shell need not have the administrator's directories on its PATH.
+        if shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is None:
             return f"there is no program {program}"
     namespace = subprocess.run(["unshare", "--mount", "true"], capture_output=True, text=True, check=False)
     if namespace.returncode != 0:
