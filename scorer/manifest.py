@@ -110,7 +110,7 @@ class Launch:
     `overlay` holds `site` (a directory) and the top-level `names` and `distributions` that are taken from it before
     anything of the model's own environment; `fallback_paths` are appended to `sys.path` (a locked cloudpickle, when the
     requirements have none), then `import_paths` (the application's root). `notebook_paths` (the directories that the
-    notebooks ran in) go to the *front* of `sys.path` just before the stages are loaded, because that is where Jupyter
+    notebooks ran in) go before the installed packages just before the stages are loaded, because that is where Jupyter
     has them: what a stage imports must be what its notebook imported.
     """
 

@@ -60,8 +60,20 @@ def load_stages(manifest: Manifest, directory: Path) -> list[LoadedStage]:
     Raises:
         StageError: A file isn't the one that was built, doesn't load, or was made by another scikit-learn.
     """
-    sys.path[:0] = manifest.launch.notebook_paths
+    place = _place_of_notebooks(sys.path)
+    sys.path[place:place] = manifest.launch.notebook_paths
     return [_load_stage(stage, directory, index) for index, stage in enumerate(manifest.stages)]
+
+
+def _place_of_notebooks(path: Sequence[str]) -> int:
+    """Return where IPython puts the notebook's directory: behind the standard library, before installed packages.
+
+    Source: IPython.core.shellapp, init_sys_path. In front, without any installed packages' directory.
+    """
+    for index, entry in enumerate(path):
+        if Path(entry).name in {"site-packages", "dist-packages"}:
+            return index
+    return 0
 
 
 def compose(stages: Sequence[LoadedStage]) -> FittedPipeline:

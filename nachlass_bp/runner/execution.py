@@ -89,7 +89,7 @@ async def _run(job: Job, scratch: Path, output: Output) -> Run:
         started = time.monotonic()
         await execution.run_cells()
         seconds = time.monotonic() - started
-        await client.ask(f"collect_samples({str(job.samples_file)!r})")
+        collected = await client.ask(f"collect_samples({str(job.samples_file)!r})") or {}
     finally:
         await client.close()
         left_over = kernel.destroy()
@@ -97,6 +97,8 @@ async def _run(job: Job, scratch: Path, output: Output) -> Run:
         _keep(job)
     if left_over:
         output.step(f"Ended {len(left_over)} processes that the notebook left running")
+    if collected.get("nachlass_sample") == "unusable":
+        output.warning("nachlass_sample is too large, or needs the notebook to be loaded; it isn't used")
     return Run(saved=job.stage_file.exists(), seconds=seconds)
 
 

@@ -74,7 +74,8 @@ def kernel_environment(base: Mapping[str, str], more: Mapping[str, str], home: P
     The build's variables stay, apart from the lifecycle's; what makes runs differ for no reason is fixed; and nothing
     of Jupyter or matplotlib is read from or written to a home directory.
     """
-    kept = {name: value for name, value in base.items() if not name.startswith("CNB_")}
+    # PYTHONSAFEPATH would hide the modules beside the notebook.
+    kept = {name: value for name, value in base.items() if not name.startswith("CNB_") and name != "PYTHONSAFEPATH"}
     fixed = {
         "HOME": str(home),
         "IPYTHONDIR": str(scratch / "ipython"),
