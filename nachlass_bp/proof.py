@@ -60,6 +60,7 @@ class Proof:
     estimators: tuple[str, ...]
     formats: tuple[manifest.StageFormat, ...]
     predictions: Sequence[Any]
+    repeatable: bool
     opened: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -101,6 +102,7 @@ def run(launcher: Launcher, draft: Manifest, manifest_file: Path, request: Reque
         estimators=tuple(stage["estimator"] for stage in report["stages"]),
         formats=tuple(stage["format"] for stage in report["stages"]),
         predictions=report["predictions"],
+        repeatable=report["repeatable"],
         opened=tuple(report["opened"]),
         warnings=tuple(report["warnings"]),
     )

@@ -79,6 +79,7 @@ def _report(proof: Proof, stages: list[models.LoadedStage], opened: list[str], s
         "model": dataclasses.asdict(proof.model),
         "stages": [{"estimator": stage.estimator_name, "format": stage.format} for stage in stages],
         "predictions": proof.predictions,
+        "repeatable": proof.repeatable,
         "opened": opened,
         "warnings": [*skipped, *proof.warnings],
     }

@@ -32,11 +32,15 @@ class ProofError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proof:
-    """A model that the service answers for as `predict` does; `rows` are the sample as JSON rows."""
+    """A model that the service answers for as `predict` does.
+
+    `rows` are the sample as JSON rows; `repeatable` says whether the same rows get the same answer twice.
+    """
 
     model: Model
     rows: list[Any]
     predictions: list[Any]
+    repeatable: bool
     warnings: list[str]
 
 
@@ -58,10 +62,10 @@ def prove(pipeline: Any, candidates: Sequence[Any], *, ship_sample: bool) -> Pro
     warnings: list[str] = []
     if not is_real:
         warnings.append("No sample of the notebooks predicts; the proof used one made from the fitted stages.")
-    repeated = to_json_value(pipeline.predict(sample.data))
-    if not _agree(repeated, sample.direct):
+    repeatable = _agree(to_json_value(pipeline.predict(sample.data)), sample.direct)
+    if not repeatable:
         warnings.append("predict answers differently each time, so its answers were not compared.")
-    spec, predictions = _agreeing_input(sample, rows, pipeline, compare=_agree(repeated, sample.direct))
+    spec, predictions = _agreeing_input(sample, rows, pipeline, compare=repeatable)
     example = rows[0] if ship_sample and is_real else _example(pipeline, spec)
     if example is None:
         warnings.append("No synthetic example could be made that the model takes.")
@@ -74,7 +78,7 @@ def prove(pipeline: Any, candidates: Sequence[Any], *, ship_sample: bool) -> Pro
         example=example,
         example_is_real=ship_sample and is_real,
     )
-    return Proof(model=model, rows=rows, predictions=predictions, warnings=warnings)
+    return Proof(model=model, rows=rows, predictions=predictions, repeatable=repeatable, warnings=warnings)
 
 
 def failure_of(error: BaseException, kind: str, message: str, *, stage: int | None = None) -> ProofError:

@@ -22,6 +22,17 @@ IDENTITY = (
 )
 
 
+LOTS = """
+class Lots(ClassifierMixin, BaseEstimator):
+    classes_ = np.array(["a", "b"])
+
+    def predict(self, X):
+        return np.array([random.choice("ab") for _ in range(len(X))])
+
+model = Lots()
+"""
+
+
 def reading(path: str) -> str:
     """Return a cell that makes the model read a file each time it predicts."""
     return f"""
@@ -195,6 +206,18 @@ def test_file_that_a_notebook_writes_and_the_model_reads_is_shipped(workshop: Wo
     shipped = [str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file() and not path.is_symlink()]
     assert shipped == ["notebooks/out/shift.txt"]
     assert (tree / "notebooks" / "out" / "committed.txt").read_text() == "c"
+
+
+def test_model_that_draws_lots_when_it_predicts_is_shipped_all_the_same(workshop: Workshop, tmp_path: Path) -> None:
+    cells = [
+        "import os, cloudpickle, random\nimport numpy as np\nfrom sklearn.base import BaseEstimator, ClassifierMixin",
+        "open('written.txt', 'w').write('by the notebook')\nX = np.eye(40)",
+        LOTS,
+        SAVE.replace("pickle", "cloudpickle"),
+    ]
+    built = workshop.build(write_repository(tmp_path / "r", {"x.ipynb": cells}))
+    assert built.exit_code == 0, built.output
+    assert "predict answers differently each time" in built.output
 
 
 def test_path_that_a_stage_remembers_leads_to_the_file(workshop: Workshop, tmp_path: Path) -> None:

@@ -1,0 +1,42 @@
+"""Every example becomes a service on every Python that this machine has: the real command, buildpack and packages."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.facilities import require
+from tests.support.pythons import ROOT, find_python
+
+PYTHONS = ("python3.10", "python3.11", "python3.12", "python3.13", "python3.14")
+# Those with the same requirements are neighbours: they share the packages layer of their common output directory.
+EXAMPLES = ("spam", "iris", "tickets", "houses")
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("output with spaces")
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_example_builds_serves_and_predicts(example: str, python: str, output: Path) -> None:
+    require(python)
+    found = find_python(python)
+    assert found is not None
+    command = ["run", str(ROOT / "examples" / example), "--check", "--python", str(found.executable)]
+    done = subprocess.run(
+        [sys.executable, "-m", "nachlass_cli", *command, "--output", str(output / python)],
+        env={name: value for name, value in os.environ.items() if name != "NACHLASS_BUILDPACK_DIR"},
+        cwd=output,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "The service works." in done.stdout
