@@ -1,0 +1,102 @@
+"""What holds the repository together besides its code: versions, finished text, files that belong together."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nachlass_bp.version import version
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parent.parent
+PRODUCT = ("bin", "nachlass_bp", "nachlass_cli", "scorer")
+
+
+def files_of(*directories: str, suffix: str = "") -> list[Path]:
+    every = (path for directory in directories for path in (ROOT / directory).rglob(f"*{suffix}"))
+    return sorted(path for path in every if path.is_file() and "__pycache__" not in path.parts)
+
+
+def read_toml(name: str) -> dict[str, Any]:
+    return tomllib.loads((ROOT / name).read_text(encoding="utf-8"))
+
+
+def test_package_and_buildpack_have_one_version_and_the_changelog_knows_it() -> None:
+    released = read_toml("pyproject.toml")["project"]["version"]
+    assert read_toml("buildpack.toml")["buildpack"]["version"] == released
+    assert version(ROOT) == released
+    assert re.search(rf"\b{re.escape(released)}\b", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("unfinished", ["TODO", "FIXME", "XXX", "NotImplementedError"])
+def test_product_has_no_unfinished_text(unfinished: str) -> None:
+    found = files_of(*PRODUCT)
+    assert found
+    word = re.compile(rf"\b{unfinished}\b")
+    assert [path for path in found if word.search(path.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize(
+    "program", [*files_of("bin"), *files_of("scripts", suffix=".sh"), ROOT / ".ci/run"], ids=lambda path: path.name
+)
+def test_program_can_be_started(program: Path) -> None:
+    assert program.read_bytes().startswith(b"#!")
+    assert os.access(program, os.X_OK)
+
+
+def undocumented(path: Path) -> Iterator[str]:
+    """Yield the public functions, classes and methods of a file that say nothing about themselves."""
+    definition = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    public_classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name[0] != "_"]
+    for scope in (tree, *public_classes):
+        for node in scope.body:
+            if isinstance(node, definition) and node.name[0] != "_" and not ast.get_docstring(node):
+                yield f"{path.relative_to(ROOT)}: {node.name}"
+
+
+def test_everything_public_in_the_product_says_what_it_is() -> None:
+    found = files_of(*PRODUCT, suffix=".py")
+    assert found
+    assert [name for path in found for name in undocumented(path)] == []
+
+
+def test_no_golden_text_of_a_build_error_is_left_over() -> None:
+    raised = re.findall(
+        r'^    reference = "(.+)"$', (ROOT / "nachlass_bp/errors.py").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert {path.stem for path in files_of("tests/golden/errors")} == set(raised)
+
+
+def test_every_dependency_is_defended_in_the_decisions() -> None:
+    lines = [line for path in (ROOT / "locks").glob("*.in") for line in path.read_text(encoding="utf-8").splitlines()]
+    lines += read_toml("pyproject.toml")["project"]["dependencies"]
+    names = {match[0] for line in lines if (match := re.match(r"[A-Za-z][\w.-]*", line))}
+    page = (ROOT / "docs/decisions/0002-dependencies.md").read_text(encoding="utf-8")
+    defended = set(re.findall(r"`([\w.-]+)`", page))
+    assert {"pathspec", "nbclient", "falcon", "cloudpickle", "ruff"} <= names
+    assert names - defended == set()
+
+
+def test_every_decision_is_in_the_list_of_decisions() -> None:
+    listed = (ROOT / "docs/decisions/README.md").read_text(encoding="utf-8")
+    pages = [path.name for path in files_of("docs/decisions") if path.name != "README.md"]
+    assert [name for name in pages if f"({name})" not in listed] == []
+
+
+@pytest.mark.parametrize("notebook", files_of("examples", suffix=".ipynb"), ids=lambda path: path.stem)
+def test_example_is_committed_without_outputs(notebook: Path) -> None:
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    assert [cell for cell in cells if cell.get("outputs") or cell.get("execution_count")] == []
