@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nachlass_bp import bindings, config, interpreter, notebooks, overlays, proof, tree
+from nachlass_bp import bindings, config, host, interpreter, notebooks, overlays, proof, tree
 from nachlass_bp.cnb import launch
 from nachlass_bp.cnb.layer import Layer
 from nachlass_bp.config import Configuration
@@ -46,6 +46,8 @@ def build(context: BuildContext, output: Output) -> None:
     user = packages.ensure(context, base, output, upgrade=configuration.upgrade.value)
     if "scikit-learn" not in user.distributions:
         raise SklearnMissingError
+    for facility in host.absent_facilities():
+        output.step(f"This system has no {facility}")
     output.heading("Notebook kernel and scoring service")
     kernel_site = kernel.ensure(context, output)
     service = scorer.ensure(context, output)

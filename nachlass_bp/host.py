@@ -30,7 +30,7 @@ def absent_facilities() -> list[str]:
     return (
         []
         if sys.platform == "linux"
-        else ["adoption of orphaned processes (a notebook's detached children may outlive the build)", "reflinks"]
+        else ["adoption of orphaned processes: detached children of a notebook may outlive the build", "reflinks"]
     )
 
 

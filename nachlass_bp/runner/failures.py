@@ -68,8 +68,10 @@ def _relative(path: str, tree: Path) -> str:
 
 def _traceback(error: CellExecutionError) -> str:
     lines = _ANSI.sub("", str(error.traceback)).strip("\n").splitlines()
-    # nbclient repeats the cell's source above a line of dashes; the frames are what helps.
-    return "\n".join(lines[-_TRACEBACK_LINES:])
+    # nbclient repeats the whole cell first, between two lines of 18 dashes; the frames are what helps.
+    rules = [number for number, line in enumerate(lines) if line == "-" * 18]
+    frames = lines[rules[1] + 1 :] if len(rules) > 1 else lines
+    return "\n".join(frames[-_TRACEBACK_LINES:]).strip("\n")
 
 
 def _hint(error: CellExecutionError, missing: str | None, tree: Path) -> str | None:
