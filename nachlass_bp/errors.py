@@ -6,7 +6,7 @@ docs/errors.md, and each class has its exact text in tests/golden/errors/.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import dedent
 from typing import ClassVar
 
@@ -75,11 +75,13 @@ class PythonFailedError(BuildpackError):
 
     reference = "python-failed"
 
-    def __init__(self, *, executable: str, output: str) -> None:
+    def __init__(self, *, executable: str, output: str, settings: Mapping[str, str]) -> None:
+        said = "".join(f"\n{name} is {value}" for name, value in settings.items())
         super().__init__(
             heading="Your Python doesn't start",
-            body=f"{executable} ended with an error when nachlass asked for its version and packages.",
-            advice="Look at the lines above: a broken package or .pth file in the environment is the usual cause.",
+            body=f"{executable} ended with an error when nachlass asked for its version and packages.{said}",
+            advice="Look at the lines above. A broken package or .pth file in the environment is the usual cause, or a\n"
+            "PYTHONPATH or PYTHONHOME that leads to a module in place of Python's own.",
             details=output,
         )
 
@@ -110,6 +112,35 @@ class PipMissingError(BuildpackError):
             body=f"nachlass looked for pip 22.3 or newer with {python} and found none that works:\n" + _bullets(tried),
             advice="On Debian or Ubuntu, install the packages python3-pip or python3-venv into the build image.\n"
             "With Paketo, add paketo-buildpacks/pip before nachlass.",
+        )
+
+
+class PipSettingsError(BuildpackError):
+    """A configuration file of pip's that pip itself can't read."""
+
+    reference = "pip-settings-invalid"
+
+    def __init__(self, *, output: str) -> None:
+        super().__init__(
+            heading="pip can't read its configuration",
+            body="nachlass asks pip for your package index and certificates (`pip config list`), and pip's answer stands above.",
+            advice="Correct the pip.conf that it names, or the file that PIP_CONFIG_FILE names.",
+            details=output,
+        )
+
+
+class VenvMissingError(BuildpackError):
+    """The interpreter can't make the environment for the repository's packages."""
+
+    reference = "venv-missing"
+
+    def __init__(self, *, python: str, output: str) -> None:
+        super().__init__(
+            heading="This Python can't make a virtual environment",
+            body=f"nachlass installs your requirements into one, with {python} -m venv, and its message stands above.",
+            advice="On Debian or Ubuntu, install the package python3-venv into the build image. Or put a buildpack before\n"
+            "nachlass that installs your requirements (paketo-buildpacks/python, heroku/python).",
+            details=output,
         )
 
 

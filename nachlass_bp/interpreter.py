@@ -70,7 +70,8 @@ def probe(executable: Path, env: Mapping[str, str]) -> Interpreter:
     finished = process.run([executable, "-B", _PROBE], env=env, cwd=Path("/"))
     facts = _last_json_line(finished.output) if finished.ok else None
     if facts is None:
-        raise PythonFailedError(executable=str(executable), output=finished.output)
+        settings = {name: env[name] for name in ("PYTHONHOME", "PYTHONPATH") if env.get(name)}
+        raise PythonFailedError(executable=str(executable), output=finished.output, settings=settings)
     return Interpreter(
         executable=executable,
         version=facts["version"],

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nachlass_bp import process
-from nachlass_bp.errors import PipMissingError
+from nachlass_bp.errors import PipMissingError, PipSettingsError
 
 OLDEST = (22, 3)
 """The first pip with `--python`, which installs into an environment that has no pip."""
@@ -28,6 +28,8 @@ ALLOWED_SETTINGS = frozenset(
     }
 )  # fmt: skip
 _DROPPED_VARIABLES = re.compile(r"PIP_|PYTHON|VIRTUAL_ENV$|CONDA_|__PYVENV_LAUNCHER__$")
+_LISTING_SETTINGS = {"PIP_USER": "0", "PIP_GLOBAL": "0", "PIP_SITE": "0", "PIP_QUIET": "0"}
+"""What `pip config list` must not take from a pip.conf: `user = true` would make it list the user's file alone."""
 _UNREACHABLE = (
     "CERTIFICATE_VERIFY_FAILED",
     "ConnectTimeoutError",
@@ -39,7 +41,8 @@ _UNREACHABLE = (
     "Temporary failure in name resolution",
 )
 """What urllib3 and OpenSSL say through pip when there is no index to ask."""
-_SYSTEM_WHEELS = (Path("/usr/share/python-wheels"), Path("/usr/lib/python3/wheels"))
+SYSTEM_WHEELS = (Path("/usr/share/python-wheels"), Path("/usr/lib/python3/wheels"))
+"""Where Debian and Fedora keep the wheels that `venv` installs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,69 +63,78 @@ class Pip:
 
 
 @contextmanager
-def find(python: Path, env: Mapping[str, str], wheels_dir: Path) -> Iterator[Pip]:
+def find(
+    python: Path, env: Mapping[str, str], wheels_dir: Path, system_wheels: Sequence[Path] = SYSTEM_WHEELS
+) -> Iterator[Pip]:
     """Yield the first pip that runs: the interpreter's own, one in a throw-away environment, one out of a wheel.
 
     Args:
         python: The interpreter that pip runs under.
         env: The build's environment.
         wheels_dir: The buildpack's own wheels, when it was packaged with them.
+        system_wheels: Directories in which the operating system may keep a pip wheel.
 
     Raises:
         PipMissingError: None of them runs.
+        PipSettingsError: pip can't read the user's configuration.
     """
     with tempfile.TemporaryDirectory(prefix="nachlass-pip-") as scratch:
         tried: list[str] = []
-        for command, extra, origin in _candidates(python, env, wheels_dir, Path(scratch)):
-            base = {**_without_provider_settings(env), **extra}
+        base = _without_provider_settings(env)
+        for command, origin in _candidates(python, env, (wheels_dir, *system_wheels), Path(scratch), tried):
             finished = process.run([*command, "--version"], env=base, cwd=Path(scratch))
             version = _version(finished.output) if finished.ok else None
             if version is None or _parts(version) < OLDEST:
                 tried.append(f"{origin}: {version or _last_line(finished.output)}")
                 continue
-            settings = _user_settings(command, {**_python_free(env), **extra}, Path(scratch))
+            settings = _user_settings(command, python, env, Path(scratch))
             yield Pip(command=command, env={**base, **settings}, version=version, origin=origin)
             return
     raise PipMissingError(python=str(python), tried=tried)
 
 
 def _candidates(
-    python: Path, env: Mapping[str, str], wheels_dir: Path, scratch: Path
-) -> Iterator[tuple[tuple[str, ...], dict[str, str], str]]:
-    """Yield (command, further variables, where it is from); later ones are only made when the earlier ones fail."""
-    yield (str(python), "-I", "-m", "pip"), {}, "the interpreter's own pip"
-    if env.get("PYTHONPATH"):
-        yield (str(python), "-m", "pip"), {"PYTHONPATH": env["PYTHONPATH"]}, "the pip on PYTHONPATH"
-    for wheel in _newest_wheels([wheels_dir]):
-        yield (str(python), "-I", str(wheel / "pip")), {}, f"the buildpack's {wheel.name}"
+    python: Path, env: Mapping[str, str], wheel_directories: Sequence[Path], scratch: Path, tried: list[str]
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield (command, where it is from); later ones are only made when the earlier ones fail.
+
+    Always isolated (-I): what else a provider has on PYTHONPATH could shadow the standard library, and would count as
+    installed. What can't even be made goes into `tried`.
+    """
+    yield (str(python), "-I", "-m", "pip"), "the interpreter's own pip"
+    for package in _provided_packages(env):
+        yield (str(python), "-I", str(package)), f"the pip in {package.parent}"
+    ours, *systems = wheel_directories
+    for wheel in _newest_wheels([ours]):
+        yield (str(python), "-I", str(wheel / "pip")), f"the buildpack's {wheel.name}"
     throwaway = scratch / "venv"
     made = process.run([python, "-I", "-m", "venv", throwaway], env=_without_provider_settings(env), cwd=scratch)
     if made.ok:
-        yield (str(throwaway / "bin" / "python"), "-I", "-m", "pip"), {}, "a throw-away virtual environment"
-    bundled = process.run(
-        [
-            python,
-            "-I",
-            "-c",
-            "import importlib.util as u; print(u.find_spec('ensurepip').submodule_search_locations[0])",
-        ],
-        env=_without_provider_settings(env),
-        cwd=scratch,
-    )
-    directories = [Path(bundled.output.strip()) / "_bundled", *_SYSTEM_WHEELS] if bundled.ok else list(_SYSTEM_WHEELS)
-    for wheel in _newest_wheels(directories):
-        yield (str(python), "-I", str(wheel / "pip")), {}, f"{wheel.name} of the system"
+        yield (str(throwaway / "bin" / "python"), "-I", "-m", "pip"), "a throw-away virtual environment"
+    else:
+        tried.append(f"a throw-away virtual environment: {_last_line(made.output)}")
+    for wheel in _newest_wheels([*_bundled(python, env, scratch), *systems]):
+        yield (str(python), "-I", str(wheel / "pip")), f"{wheel.name} of the system"
+
+
+def _provided_packages(env: Mapping[str, str]) -> list[Path]:
+    """Return the `pip` packages that a provider put on PYTHONPATH or into a user site of its own."""
+    sites = [Path(entry) for entry in env.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    if env.get("PYTHONUSERBASE"):
+        sites += sorted(Path(env["PYTHONUSERBASE"]).glob("lib/python3*/site-packages"))
+    return [site / "pip" for site in sites if (site / "pip" / "__main__.py").is_file()]
+
+
+def _bundled(python: Path, env: Mapping[str, str], scratch: Path) -> list[Path]:
+    """Return the directory of the wheels that came with the interpreter, if it has them."""
+    program = "import ensurepip, os; print(os.path.dirname(ensurepip.__file__))"
+    found = process.run([python, "-I", "-c", program], env=_without_provider_settings(env), cwd=scratch)
+    return [Path(found.output.strip()) / "_bundled"] if found.ok else []
 
 
 def _newest_wheels(directories: Sequence[Path]) -> list[Path]:
     wheels = [wheel for directory in directories for wheel in directory.glob("pip-*.whl")]
     return sorted(wheels, key=lambda wheel: _parts(wheel.name.split("-")[1]), reverse=True)
-
-
-def _python_free(env: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: value for name, value in env.items() if name.startswith("PIP_") or not _DROPPED_VARIABLES.match(name)}
-    kept["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
-    return kept
 
 
 def _without_provider_settings(env: Mapping[str, str]) -> dict[str, str]:
@@ -132,16 +144,24 @@ def _without_provider_settings(env: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "PIP_CONFIG_FILE": os.devnull, "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def _user_settings(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> dict[str, str]:
+def _user_settings(command: Sequence[str], python: Path, env: Mapping[str, str], cwd: Path) -> dict[str, str]:
     """Return the allowed settings of the user's variables and configuration files, as PIP_* variables.
 
     `pip config list` prints `global.index-url='…'`, `install.find-links='…'` and `:env:.cert='…'`, from the weakest to
     the strongest source; the last one said wins, as it does in pip.
     """
-    finished = process.run([*command, "config", "list"], env=env, cwd=cwd)
+    listing = {
+        **{name: value for name, value in env.items() if not _DROPPED_VARIABLES.match(name)},
+        **{name: env[name] for name in (*map(_variable, ALLOWED_SETTINGS), "PIP_CONFIG_FILE") if name in env},
+        **_LISTING_SETTINGS,
+        "PIP_PYTHON": str(python),  # A pip.conf may name another, which need not exist.
+    }
+    finished = process.run([*command, "config", "list"], env=listing, cwd=cwd)
+    if not finished.ok:
+        raise PipSettingsError(output=finished.output)
     settings: dict[str, str] = {}
     strong: dict[str, str] = {}
-    for line in finished.output.splitlines() if finished.ok else ():
+    for line in finished.output.splitlines():
         section_and_name, equals, literal = line.partition("=")
         section, _, name = section_and_name.rpartition(".")
         if not equals or name not in ALLOWED_SETTINGS or section not in {"global", "install", ":env:"}:
@@ -151,8 +171,12 @@ def _user_settings(command: Sequence[str], env: Mapping[str, str], cwd: Path) ->
         except (ValueError, SyntaxError):
             continue
         target = strong if section == ":env:" else settings
-        target["PIP_" + name.upper().replace("-", "_")] = value
+        target[_variable(name)] = value
     return {**settings, **strong}
+
+
+def _variable(setting: str) -> str:
+    return "PIP_" + setting.upper().replace("-", "_")
 
 
 def disk_was_full(finished: process.Finished) -> bool:

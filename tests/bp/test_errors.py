@@ -14,9 +14,15 @@ CELL = "code cell 3 of 9 (In [3])"
 
 EXAMPLES: list[BuildpackError] = [
     errors.NotALifecycleError(variable="CNB_LAYERS_DIR"),
-    errors.PythonFailedError(executable="/layers/python/bin/python3", output="Fatal Python error: init_fs_encoding"),
+    errors.PythonFailedError(
+        executable="/layers/python/bin/python3",
+        output="RuntimeError: who am I?",
+        settings={"PYTHONPATH": "/layers/hostile/lib"},
+    ),
     errors.PythonOutsideLayersError(executable="/usr/bin/python3", version="3.11.2"),
     errors.PipMissingError(python="/usr/bin/python3", tried=["the interpreter's own pip: No module named pip"]),
+    errors.PipSettingsError(output="Configuration file could not be loaded.\nFile contains no section headers."),
+    errors.VenvMissingError(python="/layers/python/bin/python3", output="python3: No module named venv"),
     errors.InstallFailedError(what="its build tools", output="ERROR: No matching distribution found for toml==0.10.2"),
     errors.DiskFullError(path="/layers/nachlass_nachlass/packages.new/lib"),
     errors.InternalError(problem="KeyError: 'x'", traceback="Traceback (most recent call last):\n  …"),
