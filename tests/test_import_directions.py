@@ -32,7 +32,7 @@ def sources(room: str) -> list[Path]:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Yield the full name of each module that the file imports, at its top or within a function; relative ones resolved."""
+    """Yield the full name of each module that the file imports, at its top or within a function."""
     package = path.relative_to(ROOT).parent.parts
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

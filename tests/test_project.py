@@ -60,8 +60,9 @@ def undocumented(path: Path) -> Iterator[str]:
     """Yield the public functions, classes and methods of a file that say nothing about themselves."""
     definition = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    public_classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name[0] != "_"]
-    for scope in (tree, *public_classes):
+    scopes: list[ast.Module | ast.ClassDef] = [tree]
+    scopes += [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name[0] != "_"]
+    for scope in scopes:
         for node in scope.body:
             if isinstance(node, definition) and node.name[0] != "_" and not ast.get_docstring(node):
                 yield f"{path.relative_to(ROOT)}: {node.name}"
