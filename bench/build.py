@@ -1,6 +1,6 @@
 """Measure nachlass's own time in a local build: `make bench-build [ARGS="--runs 7"]`.
 
-Everything is compared within one run on one machine: our time beside the cells' own time, and the service's start beside
+All is compared within one run on one machine: our time beside the cells' own time, and the service's start beside
 a bare `import sklearn` and unpickling in the same interpreter. The figures in docs/benchmarks.md come from here.
 """
 

@@ -17,10 +17,13 @@ from pathlib import Path
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from nachlass_bp import config, context
+from nachlass_bp import config, context, pip
 from nachlass_bp.config import Configuration
 from nachlass_bp.errors import SettingInvalidError
+from nachlass_bp.runner.kernel import kernel_environment
 from nachlass_cli import arguments
+from nachlass_cli.environment import phase_variables
+from nachlass_cli.workspace import Workspace
 from scorer import settings
 from scorer.settings import Settings
 
@@ -79,9 +82,10 @@ def anchors(page: Path) -> set[str]:
 
 def section(page: Path, heading: str) -> str:
     """Return the text below a heading, up to the next one of the same rank or a higher one."""
-    match = re.search(rf"^(#+) {re.escape(heading)}\n(.*?)(?=^#{{1,2}} |\Z)", text_of(page), re.MULTILINE | re.DOTALL)
-    assert match, heading
-    return match[2]
+    found = re.search(rf"^(#+) {re.escape(heading)}$", text_of(page), re.MULTILINE)
+    assert found, heading
+    rest = text_of(page)[found.end() :]
+    return re.split(rf"^#{{1,{len(found[1])}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
 
 
 def rows(markdown: str) -> list[list[str]]:
@@ -235,6 +239,27 @@ def test_table_of_the_build_has_every_key_and_its_example_holds_them_all(tmp_pat
     settings_read = vars_of(read_build_configuration(tmp_path, {}, block.text))
     from_file = {name for name, setting in settings_read.items() if "pyproject.toml" in setting.source}
     assert from_file == set(settings_read) - {"home"}
+
+
+def test_page_lists_the_settings_of_pip_that_build_and_command_pass_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = {name for name in code(section(CONFIGURATION, "Package index")) if re.fullmatch(r"[a-z-]+", name)}
+    assert listed == pip.ALLOWED_SETTINGS
+    variables = {f"PIP_{name.upper().replace('-', '_')}" for name in listed}
+    for name in (*variables, "PIP_USER", "PIP_CONSTRAINT", "PIP_CONFIG_FILE"):
+        monkeypatch.setenv(name, "1")
+    passed_on = {name for name in phase_variables(Workspace(root=tmp_path), tmp_path) if name.startswith("PIP_")}
+    assert passed_on == {*variables, "PIP_CONFIG_FILE"}
+
+
+def test_page_has_every_variable_that_the_kernel_gets() -> None:
+    given = kernel_environment({"CNB_X": "", "MINE": ""}, {}, Path("/home"), Path("/scratch"))
+    documented = code(section(CONFIGURATION, "Notebooks"))
+    assert given.keys() - set(documented) == {"MINE"}
+    for name, default in [(row[0], row[1]) for row in rows(section(CONFIGURATION, "Notebooks")) if code(row[1])]:
+        if len(code(name)) == 1 and default == f"`{code(default)[0]}`":
+            assert given[code(name)[0]] == code(default)[0]
 
 
 def service_rows() -> list[list[str]]:
