@@ -162,6 +162,9 @@ class _Execution:
                     if not skipped and await self._ends_with(index, cell):
                         return
         except DeadKernelError as error:
+            if self.kernel.exit_code() is None:
+                # nbclient takes a cancellation, by a signal for instance, for the kernel's death.
+                raise asyncio.CancelledError from None
             raise self._death() from error
         except asyncio.TimeoutError as error:
             cell_text = self.position.text(None)
