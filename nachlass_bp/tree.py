@@ -62,7 +62,8 @@ class WorkingTree:
 
     def _link(self, relative: Path, new: Path, kept: set[str]) -> None:
         """Fill the directory `new / relative`: links for what the application has, copies of what ships."""
-        (new / relative).mkdir(mode=0o755)
+        (new / relative).mkdir()
+        (new / relative).chmod(0o755)  # Whatever the build's umask is.
         here = {name for name in kept if _is_below(name, relative)}
         real = {Path(name).relative_to(relative).parts[0] for name in here}
         original = self.app_dir / relative

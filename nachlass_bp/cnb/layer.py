@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 KEY_FILE = ".nachlass-key"
-"""Inside a layer: the key of its contents. Metadata may be restored without contents: the toml proves nothing."""
+"""Inside a layer: the key of its contents and how many files they are. The toml may be restored without contents."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,19 +39,30 @@ class Layer:
     @property
     def key(self) -> str | None:
         """The key that the present contents were made for, or None when they are absent or unfinished."""
-        try:
-            return (self.path / KEY_FILE).read_text(encoding="utf-8")
-        except OSError:
-            return None
+        seal = self._seal()
+        return seal[0] if seal else None
 
-    def restored_key(self) -> str | None:
-        """Return `metadata.key` as the platform restored it, contents or not."""
+    def reasons_to_replace(self, key: str, *, different: str) -> list[str] | None:
+        """Return why the contents can't be used, an empty list when there never were any, None when they can.
+
+        `different` is what to say of contents that were made for another key.
+        """
+        seal = self._seal()
+        if seal is None:
+            if self.path.exists():
+                return ["It was not finished"]
+            return ["Its contents were not restored"] if self.toml.exists() else []
+        if seal[0] != key:
+            return [different]
+        return ["Some of its files are missing"] if _count_files(self.path) < seal[1] else None
+
+    def _seal(self) -> tuple[str, int] | None:
+        """Return what `seal` wrote: key and number of files."""
         try:
-            text = self.toml.read_text(encoding="utf-8")
-        except OSError:
+            key, count = (self.path / KEY_FILE).read_text(encoding="utf-8").split("\n")
+            return key, int(count)
+        except (OSError, ValueError):
             return None
-        match = re.search(r'^\s*key\s*=\s*"([^"]*)"', text, re.MULTILINE)
-        return match[1] if match else None
 
     def empty(self) -> Path:
         """Return the layer's directory, made anew; its metadata is gone until `declare`."""
@@ -72,7 +82,7 @@ class Layer:
 
     def seal(self, key: str) -> None:
         """Mark the contents as complete; the last thing written into a layer."""
-        (self.path / KEY_FILE).write_text(key, encoding="utf-8")
+        (self.path / KEY_FILE).write_text(f"{key}\n{_count_files(self.path)}", encoding="utf-8")
         (self.path / KEY_FILE).chmod(0o644)
 
     def declare(self, metadata: Mapping[str, str | int]) -> None:
@@ -83,6 +93,20 @@ class Layer:
         # A JSON string or number is also a TOML one, except for the escape of DEL, which no value of ours holds.
         lines += [f"{key} = {json.dumps(value)}" for key, value in metadata.items()]
         self.toml.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _count_files(directory: Path) -> int:
+    """Count what is below `directory` and no directory; links are not followed."""
+    count = 0
+    waiting = [str(directory)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    count += entry.name != KEY_FILE
+    return count
 
 
 def make_world_readable(directory: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -20,17 +21,15 @@ def ensure(context: BuildContext, output: Output) -> Path:
     """
     key = locked.lock_key(context, "kernel")
     layer = Layer(layers_dir=context.layers_dir, name="kernel", cache=True)
-    if layer.key == key:
-        output.step("Using cached notebook kernel")
-    else:
-        if layer.key is not None:
-            output.step("Discarding cached notebook kernel since:", ["nachlass or your Python has changed"])
-        output.step("Installing notebook kernel")
+
+    def make() -> None:
         target = layer.empty() / "site"
         python = Path(sys.executable)
         with pip.find(python, context.env, context.buildpack_dir / "wheels") as installer:
             locked.install(installer, context, "kernel", target, "the kernel that runs your notebooks")
-        locked.compile_bytecode(python, target, env=dict(context.env))
-        layer.seal(key)
-    layer.declare({"key": key})
+        # Type stubs for completions, which no build asks for: more than half of the layer's files.
+        shutil.rmtree(target / "jedi" / "third_party", ignore_errors=True)
+        locked.compile_bytecode(python, target, env=context.env)
+
+    locked.ensure(layer, key, "notebook kernel", make, output)
     return layer.path / "site"

@@ -6,28 +6,28 @@ import os
 import shutil
 import sys
 import tempfile
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timezone
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 from nachlass_bp import interpreter as interpreters
-from nachlass_bp import pip, process, requirements
+from nachlass_bp import pip, process, requirements, tree
+from nachlass_bp.cnb import launch
 from nachlass_bp.cnb.layer import Layer, make_world_readable
 from nachlass_bp.context import BuildContext
 from nachlass_bp.errors import (
     DiskFullError,
     IndexUnreachableError,
-    InstallFailedError,
     RequirementsFailedError,
     RequirementsMissingError,
     RequirementUnmetError,
+    VenvMissingError,
 )
 from nachlass_bp.interpreter import Interpreter
-from nachlass_bp.layers import locked
+from nachlass_bp.layers import locked, stages
 from nachlass_bp.output import Output
-
-_DAY_S = 86_400
 
 
 def ensure(context: BuildContext, base: Interpreter, output: Output, *, upgrade: bool) -> Interpreter:
@@ -36,6 +36,7 @@ def ensure(context: BuildContext, base: Interpreter, output: Output, *, upgrade:
     Raises:
         RequirementUnmetError: An earlier buildpack installed requirements, but not all of them.
         RequirementsMissingError, RequirementsFailedError, IndexUnreachableError: pip has nothing to do, or can't.
+        VenvMissingError, PipMissingError: There is nothing to install them with.
     """
     output.heading("Python packages")
     file = context.app_dir / requirements.FILE_NAME
@@ -48,8 +49,11 @@ def ensure(context: BuildContext, base: Interpreter, output: Output, *, upgrade:
     if not file.is_file():
         raise RequirementsMissingError
     layer = Layer(layers_dir=context.layers_dir, name="packages", launch=True, cache=True)
-    key = f"packages-{base.platform_key}-{requirements.digest(file, context.app_dir)[:32]}"
-    reasons = _stale_reasons(layer, key, upgrade=upgrade)
+    key = f"packages-{base.platform_key}-{requirements.digest(file)[:32]}"
+    different = locked.what_changed(layer.key, key, f"{file.name} or a file that it names")
+    reasons = layer.reasons_to_replace(key, different=different)
+    if upgrade and layer.key is not None:
+        reasons = ["NACHLASS_UPGRADE asks for the newest versions"]
     if reasons is None:
         output.step("Using cached packages" + _age(layer, file))
     else:
@@ -60,26 +64,15 @@ def ensure(context: BuildContext, base: Interpreter, output: Output, *, upgrade:
     return interpreters.probe(_python(layer.path), environment(context.env, layer.path))
 
 
-def _stale_reasons(layer: Layer, key: str, *, upgrade: bool) -> list[str] | None:
-    """Return why the layer's contents can't be used, an empty list when there are none, None when they can."""
-    if layer.key is None:
-        return []
-    if upgrade:
-        return ["NACHLASS_UPGRADE asks for the newest versions"]
-    if layer.key == key:
-        return None
-    same_python = layer.key.rpartition("-")[0] == key.rpartition("-")[0]
-    return [f"{requirements.FILE_NAME} or a file that it names has changed" if same_python else "Python has changed"]
-
-
 def _age(layer: Layer, file: Path) -> str:
     if requirements.has_pins(file):
         return ""
     made = _installed_at(layer.path)
     if made is None:
         return ""
-    days = int((time.time() - made.timestamp()) // _DAY_S)
-    return f" (resolved {made:%Y-%m-%d}, {days} days ago; NACHLASS_UPGRADE=1 resolves unpinned ones anew)"
+    days = (datetime.now(timezone.utc).date() - made.date()).days
+    ago = {0: "today", 1: "yesterday"}.get(days, f"{days} days ago")
+    return f" (resolved {made:%Y-%m-%d}, {ago}; NACHLASS_UPGRADE=1 resolves unpinned ones anew)"
 
 
 def _installed_at(directory: Path) -> datetime | None:
@@ -91,41 +84,57 @@ def _installed_at(directory: Path) -> datetime | None:
 
 
 def _install(context: BuildContext, base: Interpreter, layer: Layer, file: Path, key: str, output: Output) -> None:
-    """Build the environment whole, in a directory of its own, and put it in place when it is complete."""
+    """Fill the layer in place, for scripts and editable installations remember where it is; sealed when complete."""
     output.step(f"Installing {file.name} with Python {base.version}")
-    layer.discard()
-    new = Layer(layers_dir=context.layers_dir, name="packages.new")
-    root = new.empty()
-    try:
-        _make_environment(context, root)
-        with pip.find(Path(sys.executable), context.env, context.buildpack_dir / "wheels") as installer:
-            _run_pip(installer, context, root, file, output)
-        _move_scripts(root, layer.path)
-        locked.compile_bytecode(_python(root), root / "lib", env=environment(context.env, root))
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        (root / ".nachlass-installed").write_text(now, encoding="utf-8")
-        make_world_readable(root)
-        new.seal(key)
-        root.rename(layer.path)
-    finally:
-        new.discard()
-
-
-def _make_environment(context: BuildContext, root: Path) -> None:
+    root = layer.empty()
     made = process.run(
-        [sys.executable, "-I", "-m", "venv", "--without-pip", "--symlinks", root], env=context.env, cwd=root.parent
+        [sys.executable, "-I", "-m", "venv", "--without-pip", "--symlinks", root], env=context.env, cwd=root
     )
     if not made.ok:
-        raise InstallFailedError(what="a virtual environment for your packages (python3-venv)", output=made.output)
+        raise VenvMissingError(python=sys.executable, output=made.output)
+    shutil.rmtree(root / "include", ignore_errors=True)  # The lifecycle would put it on CPATH.
+    with pip.find(Path(sys.executable), context.env, context.buildpack_dir / "wheels") as installer:
+        if requirements.has_local_projects(file):
+            with _working_copy(context, output) as directory:
+                _run_pip(installer, root, directory, output)
+        else:
+            _run_pip(installer, root, context.app_dir, output)
+    locked.compile_bytecode(_python(root), root / "lib", env=environment(context.env, root))
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    (root / ".nachlass-installed").write_text(now, encoding="utf-8")
+    # A provider's settings at launch would put its own packages, or another standard library, before these.
+    launch.write_env(root, {"PYTHONHOME": "", "PYTHONPATH": "", "VIRTUAL_ENV": str(root)})
+    make_world_readable(root)
+    layer.seal(key)
 
 
-def _run_pip(installer: pip.Pip, context: BuildContext, root: Path, file: Path, output: Output) -> None:
+@contextmanager
+def _working_copy(context: BuildContext, output: Output) -> Iterator[Path]:
+    """Yield a copy of the application directory at the path of the working tree.
+
+    pip builds a project in its own directory and leaves `build` and `*.egg-info` there, which must not ship. An
+    editable one is imported from this path afterwards, where the notebooks run and the service works.
+    """
+    layer = stages.layer(context)
+    copy = tree.create(context.app_dir, layer.empty() / stages.TREE)
+    try:
+        yield copy.root
+        for name in copy.outputs():
+            if name.endswith(tuple(EXTENSION_SUFFIXES)) and "build" not in Path(name).parts:
+                output.warning(f"{name} was compiled into a copy, which isn't kept. Install this project without -e.")
+    finally:
+        layer.discard()
+
+
+def _run_pip(installer: pip.Pip, root: Path, directory: Path, output: Output) -> None:
+    """Install `directory`'s requirements file into the environment at `root`."""
+    file_name = requirements.FILE_NAME
     finished = installer.run(
         [
             *("--python", _python(root), "install", "--progress-bar", "off", "--no-compile"),
-            *("--requirement", file.name),
+            *("--requirement", file_name),
         ],
-        cwd=context.app_dir,
+        cwd=directory,
         on_line=lambda line: output.detail(line) if _is_worth_showing(line) else None,
     )
     if finished.ok:
@@ -136,8 +145,8 @@ def _run_pip(installer: pip.Pip, context: BuildContext, root: Path, file: Path, 
     with tempfile.TemporaryDirectory(prefix="nachlass-pip-") as scratch:
         unreachable = pip.is_unreachable(installer, finished, Path(scratch))
     if unreachable:
-        raise IndexUnreachableError(file=file.name, output=_tail(details))
-    raise RequirementsFailedError(file=file.name, output=_tail(details))
+        raise IndexUnreachableError(file=file_name, output=_tail(details))
+    raise RequirementsFailedError(file=file_name, output=_tail(details))
 
 
 def _is_worth_showing(line: str) -> bool:
@@ -161,17 +170,3 @@ def environment(env: Mapping[str, str], root: Path) -> dict[str, str]:
     """Return `env` for the environment's interpreter: a provider's PYTHONPATH would come before its packages."""
     kept = {name: value for name, value in env.items() if name not in {"PYTHONHOME", "PYTHONPATH", "PYTHONUSERBASE"}}
     return {**kept, "VIRTUAL_ENV": str(root), "PATH": f"{root / 'bin'}{os.pathsep}{env.get('PATH', '')}"}
-
-
-def _move_scripts(root: Path, final: Path) -> None:
-    """Rewrite the paths that pip and venv baked into scripts, from where they were made to where they will be."""
-    for script in [*(root / "bin").iterdir(), root / "pyvenv.cfg"]:
-        if script.is_symlink() or not script.is_file():
-            continue
-        data = script.read_bytes()
-        changed = data.replace(os.fsencode(root), os.fsencode(final))
-        if changed != data:
-            mode = script.stat().st_mode
-            script.write_bytes(changed)
-            script.chmod(mode)
-    shutil.rmtree(root / "include", ignore_errors=True)

@@ -39,15 +39,7 @@ def ensure(context: BuildContext, output: Output) -> ScorerLayer:
         context, "scorer", (context.buildpack_dir / "locks" / "cloudpickle.txt").read_text(), _digest(package)
     )
     layer = Layer(layers_dir=context.layers_dir, name="scorer", launch=True, cache=True)
-    if layer.key == key:
-        output.step("Using cached scoring service")
-    else:
-        if layer.key is not None:
-            output.step("Discarding cached scoring service since:", ["nachlass or your Python has changed"])
-        output.step("Installing scoring service")
-        _make(context, layer, package)
-        layer.seal(key)
-    layer.declare({"key": key})
+    locked.ensure(layer, key, "scoring service", lambda: _make(context, layer, package), output)
     return ScorerLayer(
         launcher=layer.path / "launcher.py",
         overlay_site=layer.path / "overlay",
@@ -65,7 +57,7 @@ def _make(context: BuildContext, layer: Layer, package: Path) -> None:
         locked.install(installer, context, "cloudpickle", root / "extra", "cloudpickle")
     shutil.copytree(package, root / "app" / "scorer", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(package / "launcher.py", root / "launcher.py")
-    locked.compile_bytecode(python, root, env=dict(context.env))
+    locked.compile_bytecode(python, root, env=context.env)
     make_world_readable(root)
 
 

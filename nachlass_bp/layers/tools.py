@@ -21,17 +21,13 @@ def ensure(context: BuildContext, output: Output) -> None:
     output.heading("nachlass")
     key = locked.lock_key(context, "tools")
     layer = Layer(layers_dir=context.layers_dir, name="tools", cache=True)
-    if layer.key == key:
-        output.step("Using cached build tools")
-    else:
-        if layer.key is not None:
-            output.step("Discarding cached build tools since:", ["nachlass or your Python has changed"])
-        output.step("Installing build tools")
+
+    def make() -> None:
         target = layer.empty() / "site"
         python = Path(sys.executable)
         with pip.find(python, context.env, context.buildpack_dir / "wheels") as installer:
             locked.install(installer, context, "tools", target, "its build tools")
-        locked.compile_bytecode(python, target, env=dict(context.env))
-        layer.seal(key)
-    layer.declare({"key": key})
+        locked.compile_bytecode(python, target, env=context.env)
+
+    locked.ensure(layer, key, "build tools", make, output)
     sys.path.append(str(layer.path / "site"))
