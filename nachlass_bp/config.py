@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ else:
 
 T = TypeVar("T")
 NotebookCwd = Literal["notebook", "root"]
+_KEYS = ("notebooks", "notebook_cwd", "timeout", "upgrade", "ship", "sample")
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
 
@@ -54,7 +56,9 @@ def read(context: BuildContext) -> Configuration:
         PyprojectInvalidError: pyproject.toml is there and is not TOML.
         SettingInvalidError: A value is not of the kind that it must be.
     """
-    source = _Source(context.env, _tool_table(context.app_dir))
+    table = _tool_table(context.app_dir)
+    _refuse_unknown_keys(table)
+    source = _Source(context.env, table)
     notebooks = _notebooks(source, context.app_dir)
     return Configuration(
         notebooks=notebooks,
@@ -102,6 +106,19 @@ def _tool_table(app_dir: Path) -> Mapping[str, Any]:
             example="[tool.nachlass]",
         )
     return table
+
+
+def _refuse_unknown_keys(table: Mapping[str, Any]) -> None:
+    for key in table:
+        if key not in _KEYS:
+            near = difflib.get_close_matches(key, _KEYS, n=1)
+            raise SettingInvalidError(
+                setting="[tool.nachlass]",
+                value=key,
+                source="pyproject.toml",
+                expected=f"one of {', '.join(_KEYS)}",
+                example=f"[tool.nachlass]\n  {near[0] if near else 'notebooks'} = …",
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ from nachlass_bp.runner.kernel import (
     ending,
     kernel_environment,
     out_of_memory,
-    short_directory,
+    scratch_directory,
 )
 
 _SKIP_TAG = "skip-execution"
@@ -72,8 +71,8 @@ def run(job: Job, output: Output) -> Run:
     """
     job.stage_file.parent.mkdir(parents=True, exist_ok=True)
     job.stage_file.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix="nachlass-", ignore_cleanup_errors=True) as scratch:
-        return asyncio.run(_run(job, short_directory(Path(scratch)), output))
+    with scratch_directory() as scratch:
+        return asyncio.run(_run(job, Path(scratch), output))
 
 
 async def _run(job: Job, scratch: Path, output: Output) -> Run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from jupyter_client.manager import AsyncKernelManager
 
 from nachlass_bp import host
 
+_LONGEST_TMPDIR = 70
 _BOOT = Path(__file__).resolve().parent.parent / "inside" / "kernel_boot.py"
 
 
@@ -29,7 +31,6 @@ class KernelConfiguration:
     fallback_paths: Sequence[str]
     import_paths: Sequence[str]
     tree: str
-    seed: int | None = None
 
 
 class Kernel(AsyncKernelManager):
@@ -113,10 +114,8 @@ def out_of_memory(before: int | None) -> bool:
     return before is not None and now is not None and now > before
 
 
-def short_directory(scratch: Path) -> Path:
-    """Return a directory whose socket paths fit into sun_path, below `scratch` if that is short enough."""
-    if len(os.fsencode(scratch)) > 80:
-        raise OSError(
-            36, "The temporary directory's path is too long for the kernel's sockets; set TMPDIR", str(scratch)
-        )
-    return scratch
+def scratch_directory() -> tempfile.TemporaryDirectory[str]:
+    """Return a new directory in TMPDIR, or in /tmp where the paths of its sockets would be too long for sun_path."""
+    is_long = len(os.fsencode(tempfile.gettempdir())) > _LONGEST_TMPDIR
+    place = "/tmp" if is_long else None  # noqa: S108 - mkdtemp makes a private directory there
+    return tempfile.TemporaryDirectory(prefix="nachlass-", dir=place, ignore_cleanup_errors=True)

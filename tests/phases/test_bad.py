@@ -113,6 +113,15 @@ def test_setting_of_the_wrong_kind(workshop: Workshop, tmp_path: Path) -> None:
     assert "NACHLASS_TIMEOUT says: soon" in log
 
 
+def test_misspelt_key_of_the_table(workshop: Workshop, tmp_path: Path) -> None:
+    repository = repository_of(
+        tmp_path, *LOGISTIC_REGRESSION, files={"pyproject.toml": "[tool.nachlass]\ntimout = 5\n"}
+    )
+    log = failure(workshop, repository)
+    assert "pyproject.toml says: timout" in log
+    assert "  timeout = " in log
+
+
 def test_cell_that_raises_is_named_with_its_line(workshop: Workshop, tmp_path: Path) -> None:
     cells = ["a = 1", "\n\nb = a - 1\nc = a / b  # the culprit\n", *LOGISTIC_REGRESSION]
     log = failure(workshop, repository_of(tmp_path, *cells))

@@ -231,6 +231,13 @@ def test_path_that_a_stage_remembers_leads_to_the_file(workshop: Workshop, tmp_p
     assert_serves(workshop, workshop.build(repository))
 
 
+def test_long_temporary_directory_is_no_hindrance(workshop: Workshop, tmp_path: Path) -> None:
+    repository = write_repository(tmp_path / "r", {"x.ipynb": LOGISTIC_REGRESSION})
+    long = tmp_path / ("long" * 20)
+    long.mkdir()
+    assert_serves(workshop, workshop.build(repository, {"TMPDIR": str(long)}))
+
+
 def test_working_tree_is_a_copy(workshop: Workshop, tmp_path: Path) -> None:
     repository = write_repository(
         tmp_path / "r",
