@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,9 +79,8 @@ def detect() -> float:
         return (time.perf_counter() - started) * 1000
 
 
-def build(output: Path) -> Build:
-    """Build the example, timing the log's lines as they come."""
-    started = time.perf_counter()
+def log_lines(output: Path) -> Iterator[tuple[float, str, int]]:
+    """Build the example; yield each line of the log with the time of its arrival and the command's process id."""
     process = subprocess.Popen(
         [*NACHLASS, "build", EXAMPLE, "--output", output],
         env=environment(),
@@ -90,22 +89,28 @@ def build(output: Path) -> Build:
         text=True,
     )
     assert process.stdout is not None
+    for line in process.stdout:
+        yield time.perf_counter(), line, process.pid
+    assert process.wait() == 0, "the build failed; run it by hand to see why"
+
+
+def build(output: Path) -> Build:
+    """Build the example, timing the log's lines as they come."""
     stamps: dict[str, float] = {}
     beside: list[float] = []
     cells = notebook_began = driver = 0.0
-    for line in process.stdout:
-        now = time.perf_counter()
+    started = time.perf_counter()
+    for now, line, command in log_lines(output):
         stamps.setdefault(line.strip(), now)
-        driver = max(driver, driver_memory(process.pid))
+        driver = max(driver, driver_memory(command))
         if line.startswith("[Notebook "):
             notebook_began = now
         elif match := CELLS.match(line):
             cells += float(match[1])
             beside.append(now - notebook_began - float(match[1]))
-    assert process.wait() == 0, "the build failed; run it by hand to see why"
-    restore = stamps.get("Using cached build tools", 0.0) - stamps["[nachlass]"]
-    kernel = stamps.get("Using cached notebook kernel", 0.0) - stamps["[Notebook kernel and scoring service]"]
     seconds = time.perf_counter() - started
+    restore = stamps["Using cached build tools"] - stamps["[nachlass]"]
+    kernel = stamps["Using cached notebook kernel"] - stamps["[Notebook kernel and scoring service]"]
     return Build(seconds=seconds, cells_s=cells, beside_cells_s=beside, restore_s=restore + kernel, driver_mib=driver)
 
 
@@ -127,23 +132,12 @@ def remake(output: Path) -> float:
     for name in ("tools", "kernel", "scorer"):
         for path in (output / "layers").rglob(f"{name}.toml"):
             shutil.rmtree(path.with_suffix(""))
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        [*NACHLASS, "build", EXAMPLE, "--output", output],
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    seconds, ours_began = 0.0, started
-    for line in process.stdout:
-        now = time.perf_counter()
+    seconds, ours_began = 0.0, time.perf_counter()
+    for now, line, _ in log_lines(output):
         if line.startswith(("[nachlass]", "[Notebook kernel")):
             ours_began = now
         elif line.startswith(("[Notebooks]", "[Notebook 1 ")):
             seconds += now - ours_began
-    assert process.wait() == 0
     return seconds
 
 
