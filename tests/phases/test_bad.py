@@ -115,10 +115,10 @@ def test_setting_of_the_wrong_kind(workshop: Workshop, tmp_path: Path) -> None:
 
 def test_misspelt_key_of_the_table(workshop: Workshop, tmp_path: Path) -> None:
     repository = repository_of(
-        tmp_path, *LOGISTIC_REGRESSION, files={"pyproject.toml": "[tool.nachlass]\ntimout = 5\n"}
+        tmp_path, *LOGISTIC_REGRESSION, files={"pyproject.toml": "[tool.nachlass]\ntimeouts = 5\n"}
     )
     log = failure(workshop, repository)
-    assert "pyproject.toml says: timout" in log
+    assert "pyproject.toml says: timeouts" in log
     assert "  timeout = " in log
 
 
