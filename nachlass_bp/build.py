@@ -117,6 +117,7 @@ def _run_all(
         fallback_paths=room.fallback_paths,
         import_paths=(str(workspace.root),),
         tree=str(workspace.root),
+        app_dir=str(workspace.app_dir),
     )
     saved: dict[str, SavedStage] = {}
     samples: list[Path] = []
@@ -204,6 +205,7 @@ def _plan(
             overlay_site=str(room.service.overlay_site),
             overlay_names=server.names,
             overlay_distributions=server.distributions,
+            app_dir=str(context.app_dir),
         ),
         versions={**versions, "python": user.version},
         launcher=proof.Launcher(

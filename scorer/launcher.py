@@ -31,6 +31,7 @@ LAUNCH_KEYS = (
     "overlay_site",
     "overlay_names",
     "overlay_distributions",
+    "app_dir",
 )
 
 
@@ -120,6 +121,8 @@ def _prepare_imports(here: str, launch: "dict[str, Any]") -> None:
     for entry in [*launch["fallback_paths"], *launch["import_paths"]]:
         if entry not in sys.path:
             sys.path.append(entry)
+    if launch["app_dir"]:
+        overlay.redirect(launch["app_dir"], launch["import_paths"][0])
 
 
 def _stop(problem: str, advice: str, status: int) -> NoReturn:

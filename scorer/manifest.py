@@ -111,7 +111,8 @@ class Launch:
     anything of the model's own environment; `fallback_paths` are appended to `sys.path` (a locked cloudpickle, when the
     requirements have none), then `import_paths` (the application's root). `notebook_paths` (the directories that the
     notebooks ran in) go before the installed packages just before the stages are loaded, because that is where Jupyter
-    has them: what a stage imports must be what its notebook imported.
+    has them: what a stage imports must be what its notebook imported. An editable installation in `app_dir` is imported
+    from the first of `import_paths`, where the notebooks had it, and what they wrote beside it.
     """
 
     working_dir: str
@@ -121,6 +122,7 @@ class Launch:
     overlay_site: str
     overlay_names: tuple[str, ...]
     overlay_distributions: tuple[str, ...]
+    app_dir: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

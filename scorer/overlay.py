@@ -6,6 +6,7 @@ any other package of ours can be found.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
@@ -23,6 +24,27 @@ def install(site: str, names: Iterable[str], distributions: Iterable[str]) -> No
     A name that `site` does not hold is looked for in the environment, as if it had not been listed.
     """
     sys.meta_path.insert(0, OverlayFinder(site, names, distributions))
+
+
+def redirect(source: str, target: str) -> None:
+    """Import from below the directory `target` what editable installations would import from below `source`.
+
+    Their `.pth` files were read when the interpreter started: what they left is entries of sys.path, and setuptools'
+    finder modules with tables from names to places.
+    """
+    sys.path[:] = [_moved(entry, source, target) for entry in sys.path]
+    for finder in [module for name, module in sys.modules.items() if name.startswith("__editable__")]:
+        places: dict[str, str] = getattr(finder, "MAPPING", {})
+        for name, place in places.items():
+            places[name] = _moved(place, source, target)
+        portions: dict[str, list[str]] = getattr(finder, "NAMESPACES", {})
+        for name, directories in portions.items():
+            portions[name] = [_moved(directory, source, target) for directory in directories]
+
+
+def _moved(path: str, source: str, target: str) -> str:
+    is_below = path == source or path.startswith(source.rstrip(os.sep) + os.sep)
+    return target + path[len(source) :] if is_below else path
 
 
 class OverlayFinder:

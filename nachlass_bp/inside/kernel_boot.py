@@ -32,6 +32,8 @@ def main() -> None:
     overlay.install(configuration["site"], configuration["names"], configuration["distributions"])
     # IPython adds '', the notebook's directory, before the first site-packages: where every Jupyter has it.
     sys.path += [*configuration["fallback_paths"], *configuration["import_paths"]]
+    if configuration["app_dir"]:
+        overlay.redirect(configuration["app_dir"], configuration["tree"])
     _load(_INSIDE, here / "__init__.py")
     importlib.import_module(f"{_INSIDE}.pointers").refuse_pointers(configuration["tree"])
     importlib.import_module(f"{_INSIDE}.observe").observe_fits()

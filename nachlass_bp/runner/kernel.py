@@ -31,6 +31,7 @@ class KernelConfiguration:
     fallback_paths: Sequence[str]
     import_paths: Sequence[str]
     tree: str
+    app_dir: str = ""
 
 
 class Kernel(AsyncKernelManager):
