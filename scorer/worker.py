@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import signal
 from typing import Any, ClassVar
 
 from uvicorn_worker import UvicornWorker
@@ -25,6 +27,11 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no type
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         logging.getLogger("gunicorn.error").addFilter(_says_something)
+
+    def _install_sigquit_handler(self) -> None:
+        # gunicorn's master answers SIGINT and SIGQUIT by sending SIGQUIT. The inherited handler sets a flag that uvicorn
+        # never looks at: the worker went on until it was killed. uvicorn's own handler is that of SIGTERM.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, signal.raise_signal, signal.SIGTERM)
 
 
 def _says_something(record: logging.LogRecord) -> bool:

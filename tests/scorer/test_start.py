@@ -167,6 +167,16 @@ def test_requests_in_flight_are_answered_before_the_service_ends(new_image: Call
         assert service.process.wait(30) == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_a_signal_to_the_master_alone_ends_it_without_killing(
+    spam_image: Image, serve: Serve, number: signal.Signals
+) -> None:
+    with serve(spam_image) as service:
+        service.process.send_signal(number)
+        assert service.process.wait(20) == 0
+        assert "SIGKILL" not in service.log()
+
+
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv to drop it")
 def test_it_serves_as_any_user_without_home_from_layers_that_nobody_may_write(
     spam_image: Image, tmp_path: Path
