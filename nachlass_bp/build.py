@@ -84,7 +84,7 @@ def _say_what_runs(
     configuration: Configuration, to_run: Sequence[Notebook], secrets: Mapping[str, str], output: Output
 ) -> None:
     output.heading("Notebooks")
-    source = configuration.notebooks.source if configuration.notebooks.value else "the only one that saves a stage"
+    source = configuration.notebooks.source if configuration.notebooks.value else "the only one that can save a stage"
     output.step(f"To run, in this order ({source}):")
     for notebook in to_run:
         output.detail(notebook.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from nachlass_bp.context import BuildContext
-from nachlass_bp.errors import PyprojectInvalidError, SettingInvalidError
+from nachlass_bp.errors import PyprojectInvalidError, SettingInvalidError, SettingUnknownError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -20,6 +21,7 @@ else:
 
 T = TypeVar("T")
 NotebookCwd = Literal["notebook", "root"]
+_LISTS = ("notebooks", "ship")
 _KEYS = ("notebooks", "notebook_cwd", "timeout", "upgrade", "ship", "sample")
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
@@ -55,6 +57,7 @@ def read(context: BuildContext) -> Configuration:
     Raises:
         PyprojectInvalidError: pyproject.toml is there and is not TOML.
         SettingInvalidError: A value is not of the kind that it must be.
+        SettingUnknownError: The table has a key that means nothing.
     """
     table = _tool_table(context.app_dir)
     _refuse_unknown_keys(table)
@@ -112,13 +115,7 @@ def _refuse_unknown_keys(table: Mapping[str, Any]) -> None:
     for key in table:
         if key not in _KEYS:
             near = difflib.get_close_matches(key, _KEYS, n=1)
-            raise SettingInvalidError(
-                setting="[tool.nachlass]",
-                value=key,
-                source="pyproject.toml",
-                expected=f"one of {', '.join(_KEYS)}",
-                example=f"[tool.nachlass]\n  {near[0] if near else 'notebooks'} = …",
-            )
+            raise SettingUnknownError(key=key, near=near[0] if near else None, known=_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +130,13 @@ class _Source:
             try:
                 return Setting(value=parse(value), source=source)
             except (ValueError, TypeError) as error:
+                in_table = source != variable
                 raise SettingInvalidError(
-                    setting=variable, value=str(value), source=source, expected=expected, example=example
+                    setting=f"[tool.nachlass] {key}" if in_table else variable,
+                    value=str(value),
+                    source="pyproject.toml" if in_table else source,
+                    expected=expected,
+                    example=_as_toml(str(key), example) if in_table else example,
                 ) from error
         return Setting(value=default, source="the default")
 
@@ -145,6 +147,14 @@ class _Source:
         if key is not None and key in self.table:
             found.append((self.table[key], f"[tool.nachlass] {key} in pyproject.toml"))
         return found
+
+
+def _as_toml(key: str, example: str) -> str:
+    """Return the line of pyproject.toml that says what the example of the variable says."""
+    value = example.partition("=")[2]
+    if key in _LISTS:
+        return f"{key} = [{', '.join(json.dumps(part) for part in value.split(','))}]"
+    return f"{key} = {value if value.isdigit() else {'1': 'true'}.get(value, json.dumps(value))}"
 
 
 def _notebooks(source: _Source, app_dir: Path) -> Setting[tuple[str, ...] | None]:

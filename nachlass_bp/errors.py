@@ -195,10 +195,25 @@ class SettingInvalidError(BuildpackError):
     reference = "setting-invalid"
 
     def __init__(self, *, setting: str, value: str, source: str, expected: str, example: str) -> None:
+        """`setting` is a variable, or a key of [tool.nachlass] when that is where the value stands."""
         super().__init__(
             heading=f"{setting} has a value that nachlass can't use",
             body=f"{source} says: {value}\nIt must be {expected}.",
             advice=f"For example:\n  {example}",
+        )
+
+
+class SettingUnknownError(BuildpackError):
+    """A key of [tool.nachlass] that nachlass does not know: very likely a slip."""
+
+    reference = "setting-unknown"
+
+    def __init__(self, *, key: str, near: str | None, known: Sequence[str]) -> None:
+        guess = f"Did you mean '{near}'? " if near else ""
+        super().__init__(
+            heading=f"[tool.nachlass] has a key '{key}' that nachlass doesn't know",
+            body="It stands in pyproject.toml, and nachlass would have to ignore it.",
+            advice=f"{guess}The keys are:\n  {', '.join(known)}",
         )
 
 
@@ -526,6 +541,17 @@ class DataPointerError(BuildpackError):
 # --- Stages ---------------------------------------------------------------------------------------------------------
 
 
+_SAVE_AGAIN = """
+Save a fitted estimator with pickle, cloudpickle, joblib or skops, close the file, and build again.
+A stage must come from this run of the notebook: don't copy one that another Python or another
+version of scikit-learn wrote.
+"""
+_SAVE_BY_VALUE = """
+pickle and joblib save the names of functions and classes, not the code. Save the stage with cloudpickle.dump
+instead, or move the definition to a module of the repository and import it.
+"""
+
+
 class StageUnreadableError(BuildpackError):
     """A stage file that does not load."""
 
@@ -535,9 +561,7 @@ class StageUnreadableError(BuildpackError):
         super().__init__(
             heading=f"The stage that '{notebook}' saved can't be loaded",
             body=problem,
-            advice="Save a fitted estimator with pickle, cloudpickle, joblib or skops, close the file, and build again.\n"
-            "A stage must come from this run of the notebook: don't copy one that another Python or another\n"
-            "version of scikit-learn wrote.",
+            advice=_SAVE_BY_VALUE if "only the notebook defines" in problem else _SAVE_AGAIN,
             details=details,
             notebook=notebook,
         )
@@ -568,7 +592,7 @@ class StageCannotPredictError(BuildpackError):
             heading=f"The stage of '{notebook}' is the last one and can't predict",
             body=problem,
             advice="The last notebook that saves a stage has to save a classifier or regressor (anything with a\n"
-            "`predict` method). Reorder the list of notebooks, or add the one that trains the model.",
+            "`predict` method). Save that in this notebook, or add the one that trains the model to the list.",
             notebook=notebook,
         )
 

@@ -168,7 +168,7 @@ def infer(app_dir: Path) -> Setting[tuple[str, ...] | None]:
         candidates = [name for name, code in sources.items() if modules & _imported(code)]
     if len(candidates) != 1:
         raise NotebookListMissingError(candidates=candidates, others=list(sources))
-    return Setting(value=(candidates[0],), source="the only notebook that saves a stage")
+    return Setting(value=(candidates[0],), source="the only notebook that can save a stage")
 
 
 def _code(path: Path) -> str:

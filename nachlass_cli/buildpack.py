@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nachlass_cli import host, output
 from nachlass_cli.environment import STACK_ID
-from nachlass_cli.errors import BuildpackMissingError, NotDetectedError, PhaseCrashedError
+from nachlass_cli.errors import BuildpackMissingError, PhaseCrashedError, not_detected
 from nachlass_cli.interruption import Supervisor
 from nachlass_cli.workspace import Workspace
 
@@ -51,7 +51,7 @@ def run_detect(context: PhaseContext, supervisor: Supervisor, repository: Path) 
     """Ask the buildpack whether it can build the application.
 
     Raises:
-        NotDetectedError: It cannot; the error carries its reason.
+        NotDetectedError, NoRequirementsError, NoStageError: It cannot; the error carries its reason.
         PhaseCrashedError: It ended with any other status.
     """
     plan = context.workspace.plans / "detect.toml"
@@ -63,7 +63,7 @@ def run_detect(context: PhaseContext, supervisor: Supervisor, repository: Path) 
         capture=True,
     )
     if status == _NOT_FOR_US:
-        raise NotDetectedError(repository, reason=said)
+        raise not_detected(repository, said)
     if said:
         output.step(said.rstrip("\n"))
     if status != 0:

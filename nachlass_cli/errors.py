@@ -185,12 +185,59 @@ class NotDetectedError(CliError):
     def __init__(self, repository: Path, *, reason: str) -> None:
         super().__init__(
             heading="nachlass doesn't know which notebooks to run",
-            body=f"It looked at the files of:\n{repository}",
+            body=_detected(repository, reason),
             advice="Name the notebooks, in the order in which they run:\n"
-            "  nachlass build PATH --notebooks 01-features.ipynb,02-model.ipynb\n"
+            f"  nachlass build '{repository}' --notebooks 01-features.ipynb,02-model.ipynb\n"
             "Or set NACHLASS_NOTEBOOKS in project.toml, so that every platform finds them.",
-            details=reason or None,
         )
+
+
+class NoRequirementsError(CliError):
+    """`bin/detect` found notebooks and no requirements."""
+
+    reference = "no-requirements"
+
+    def __init__(self, repository: Path, *, reason: str) -> None:
+        super().__init__(
+            heading="The repository doesn't say what its notebooks need",
+            body=_detected(repository, reason),
+            advice="Write a requirements.txt at its root, with scikit-learn and whatever else the notebooks import:\n"
+            "  scikit-learn\n"
+            "  pandas",
+        )
+
+
+class NoStageError(CliError):
+    """`bin/detect` found notebooks none of which saves a stage."""
+
+    reference = "no-stage"
+
+    def __init__(self, repository: Path, *, reason: str) -> None:
+        super().__init__(
+            heading="None of the notebooks saves a pipeline stage",
+            body=_detected(repository, reason),
+            advice="Save the fitted model in the last cell of the notebook that trains it:\n"
+            "  import os, cloudpickle\n"
+            '  with open(os.environ["NACHLASS_STAGE_FILE"], "wb") as file:\n'
+            "      cloudpickle.dump(model, file)\n"
+            "If an installed package does it for them, name the notebooks in the order in which they run:\n"
+            f"  nachlass build '{repository}' --notebooks …",
+        )
+
+
+def not_detected(repository: Path, reason: str) -> CliError:
+    """Return the error for what `bin/detect` said when it fell through: two lines, of which the first is the reason."""
+    said = reason.partition("\n")[0].removeprefix("nachlass: not for this repository: ")
+    if "no requirements.txt" in said:
+        return NoRequirementsError(repository, reason=said)
+    if "saves a pipeline stage" in said:
+        return NoStageError(repository, reason=said)
+    return NotDetectedError(repository, reason=said)
+
+
+def _detected(repository: Path, reason: str) -> str:
+    said = f"{reason[0].upper()}{reason[1:]}\n" if reason else ""
+    return f"{said}It looked at the files of:\n{repository}"
 
 
 class PhaseCrashedError(CliError):

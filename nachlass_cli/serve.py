@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from nachlass_cli import output
-from nachlass_cli.errors import NothingBuiltError, OutputBusyError, PortInUseError
+from nachlass_cli.errors import NothingBuiltError, OutputBusyError, PortInUseError, RepositoryNotFoundError
 from nachlass_cli.launch import prepare_process
 from nachlass_cli.record import BuildRecord, read_record
 from nachlass_cli.sample import example_command
@@ -20,9 +20,12 @@ def find_build(directory: Path) -> tuple[Workspace, BuildRecord]:
     """Return the build that `directory` means: an output directory, or a repository with its default one.
 
     Raises:
+        RepositoryNotFoundError: There is no such directory.
         NothingBuiltError: Neither has a build that succeeded.
         OutputBusyError: A build is changing it right now.
     """
+    if not directory.is_dir():
+        raise RepositoryNotFoundError(str(directory), is_file=directory.is_file())
     usual = default_root(directory.resolve())
     for root in (directory.resolve(), usual):
         workspace = Workspace(root=root)

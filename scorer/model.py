@@ -95,7 +95,7 @@ def compose(stages: Sequence[LoadedStage]) -> FittedPipeline:
     if not hasattr(last.estimator, "predict"):
         raise StageError(
             "stage-cannot-predict",
-            f"{last.estimator_name} has no predict, which the last stage needs.",
+            f"What it saved ({last.estimator_name}) has no predict, which the last stage needs.",
             stage=len(stages) - 1,
         )
     for stage in stages:
@@ -215,10 +215,8 @@ def _why_unreadable(error: Exception) -> str:
     if isinstance(error, EOFError):
         return "The file is empty or ends too early."
     if isinstance(error, AttributeError) and "__main__" in text:
-        return (
-            f"It uses something that only existed in the notebook ({text}). "
-            "Save the stage with cloudpickle, or move the definition to a module of the repository."
-        )
+        name = getattr(error, "name", None) or text.partition("attribute '")[2].partition("'")[0] or text
+        return f"It uses '{name}', which only the notebook defines."
     return f"{type(error).__name__}: {text}"
 
 

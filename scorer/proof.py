@@ -6,11 +6,12 @@ import math
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from scorer.decode import decode, parse_json
 from scorer.encode import dump, to_json_value
-from scorer.errors import RequestError, one_line
+from scorer.errors import RequestError, StageError, one_line
 from scorer.manifest import Input, InputKind, Model
 from scorer.model import find_classes, find_task
 from scorer.predictor import predict_batch
@@ -89,8 +90,26 @@ def failure_of(error: BaseException, kind: str, message: str, *, stage: int | No
         if isinstance(chain, FileNotFoundError) and chain.filename is not None:
             missing = str(chain.filename)
         chain = chain.__cause__ or chain.__context__
-    details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    return ProofError(kind=kind, message=message, stage=stage, details=details, missing=missing)
+    cause = error.__cause__ if isinstance(error, StageError) else error
+    return ProofError(kind=kind, message=message, stage=stage, details=_frames(cause), missing=missing)
+
+
+def _frames(error: BaseException | None) -> str | None:
+    """Return the traceback without the service's own frames, None if no other is left: the message says the rest."""
+    if error is None:
+        return None
+    shown = traceback.TracebackException.from_exception(error)
+    part: traceback.TracebackException | None = shown
+    has_frames = False
+    while part is not None:
+        part.stack[:] = [frame for frame in part.stack if not _is_ours(frame.filename)]
+        has_frames = has_frames or bool(part.stack)
+        part = part.__cause__ or part.__context__
+    return "".join(shown.format()) if has_frames else None
+
+
+def _is_ours(file: str) -> bool:
+    return Path(file).parent == Path(__file__).parent or Path(file).name == "launcher.py"
 
 
 def _find_sample(pipeline: Any, candidates: Sequence[Any]) -> tuple[_Sample, bool]:

@@ -29,8 +29,8 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no type
         logging.getLogger("gunicorn.error").addFilter(_says_something)
 
     def _install_sigquit_handler(self) -> None:
-        # gunicorn's master answers SIGINT and SIGQUIT by sending SIGQUIT. The inherited handler sets a flag that uvicorn
-        # never looks at: the worker went on until it was killed. uvicorn's own handler is that of SIGTERM.
+        # gunicorn's master answers SIGINT and SIGQUIT by sending SIGQUIT. The inherited handler sets a flag that
+        # uvicorn never looks at: the worker went on until it was killed. uvicorn's own handler is that of SIGTERM.
         asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, signal.raise_signal, signal.SIGTERM)
 
 

@@ -229,7 +229,10 @@ def test_key_of_the_build_is_read(tmp_path: Path, row: list[str]) -> None:
     (key,) = code(row[1])
     with pytest.raises(SettingInvalidError) as refused:
         read_build_configuration(tmp_path, {}, f"[tool.nachlass]\n{key} = {{}}")
-    assert f"[tool.nachlass] {key} in pyproject.toml" in refused.value.body
+    assert refused.value.heading.startswith(f"[tool.nachlass] {key} has a value")
+    assert refused.value.body.startswith("pyproject.toml says: ")
+    example = tomllib.loads(refused.value.advice.partition("\n")[2].strip())
+    assert list(example) == [key], "the example can be pasted below [tool.nachlass]"
 
 
 def test_table_of_the_build_has_every_key_and_its_example_holds_them_all(tmp_path: Path) -> None:

@@ -99,6 +99,7 @@ def _install(context: BuildContext, base: Interpreter, layer: Layer, file: Path,
                 _run_pip(installer, root, directory, output)
         else:
             _run_pip(installer, root, context.app_dir, output)
+    output.step("Compiling them, so that the service starts sooner")
     locked.compile_bytecode(_python(root), root / "lib", env=environment(context.env, root))
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     (root / ".nachlass-installed").write_text(now, encoding="utf-8")

@@ -180,9 +180,9 @@ class _Execution:
         except CellExecutionError as error:
             if failures.is_clean_exit(error):
                 return True
-            name = self.position.text(cell.get("execution_count"))
+            failed = failures.Cell(name=self.position.text(cell.get("execution_count")), content=cell)
             raise await failures.explain(
-                error, self.client, self.job.notebook, name, self.job.tree, self.home
+                error, self.client, self.job.notebook, failed, self.job.tree, self.home
             ) from error
         finally:
             self.client.end_cell()

@@ -33,6 +33,7 @@ EXAMPLES: list[BuildpackError] = [
         expected="a number of seconds greater than 0",
         example="NACHLASS_TIMEOUT=3600",
     ),
+    errors.SettingUnknownError(key="notebook", near="notebooks", known=["notebooks", "timeout"]),
     errors.PyprojectInvalidError(problem="Expected '=' after a key (at line 3, column 5)"),
     errors.NotebookListMissingError(candidates=["01-features.ipynb", "02-model.ipynb"], others=[]),
     errors.NotebookMissingError(

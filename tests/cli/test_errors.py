@@ -23,7 +23,17 @@ EXAMPLES: tuple[errors.CliError, ...] = (
     errors.PythonNotFoundError("3.12", source="'/home/ada/spam/.python-version'", searched="on PATH"),
     errors.PythonUnusableError("3.8", source="--python", problem="nachlass needs Python 3.10 or newer"),
     errors.BindingError(Path("database"), "It has no file 'type'."),
-    errors.NotDetectedError(REPOSITORY, reason="No notebook contains NACHLASS_STAGE_FILE.\n"),
+    errors.not_detected(REPOSITORY, "nachlass: not for this repository: it has no notebook (*.ipynb).\nIf …\n"),
+    errors.not_detected(
+        REPOSITORY,
+        "nachlass: not for this repository: it has notebooks, but no requirements.txt (or uv.lock, poetry.lock, "
+        "pylock.toml, environment.yml) at its root.\n",
+    ),
+    errors.not_detected(
+        REPOSITORY,
+        "nachlass: not for this repository: none of its notebooks and modules saves a pipeline stage to the path in "
+        "NACHLASS_STAGE_FILE.\n",
+    ),
     errors.PhaseCrashedError("build", -9),
     errors.FileLeftOutError(
         "data/rows.csv", rule="git ignores it, by '*.csv' in .gitignore, line 1", tracked_by_git=True
