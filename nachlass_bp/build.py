@@ -163,7 +163,8 @@ def _run_one(job: execution.Job, workspace: WorkingTree, output: Output) -> bool
     # A file that stood there before this run is somebody's older stage: the next notebook must not load that one.
     if workspace.fingerprint(sav) == before:
         target = workspace.root / sav
-        target.unlink(missing_ok=True)  # It may be a link out of the tree.
+        host.remove_tree(target)  # It may be a link out of the tree, or a directory.
+        target.parent.mkdir(parents=True, exist_ok=True)  # The notebook may have deleted its own.
         shutil.copyfile(job.stage_file, target)
     return True
 
@@ -214,6 +215,7 @@ def _plan(
         ship=configuration.ship.value,
         ship_sample=configuration.ship_sample.value,
         sample_out=context.report_dir / "sample.json" if context.report_dir else None,
+        limit_s=configuration.timeout_s.value,
     )
 
 

@@ -69,6 +69,21 @@ def _children_of_this_process() -> list[tuple[int, bool]]:
     return found
 
 
+def remove_tree(path: Path) -> None:
+    """Delete what is at `path`, if anything, also below directories that a notebook has made read-only."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+        return
+    if not path.exists():
+        return
+    try:
+        shutil.rmtree(path)
+    except PermissionError:
+        for directory, *_ in os.walk(path):
+            os.chmod(directory, 0o700)  # noqa: PTH101 - os.walk speaks in strings
+        shutil.rmtree(path)
+
+
 def copy_file(source: str, target: str) -> str:
     """Copy contents and mode, sharing blocks where possible; never a hard link, for notebooks write in place."""
     if sys.platform == "linux" and _reflink(source, target):

@@ -79,12 +79,17 @@ def _internal(error: BaseException) -> InternalError:
 def _end(error: BuildpackError, context: BuildContext | None, output: Output) -> None:
     """Leave nothing running, nothing half made, and say what happened."""
     host.kill_descendants()
-    if context is not None:
-        from nachlass_bp.layers import discard_unfinished  # noqa: PLC0415 - not worth its import in a good build
+    from nachlass_bp.layers import discard_unfinished  # noqa: PLC0415 - not worth its import in a good build
 
-        discard_unfinished(context.layers_dir)
+    if context is not None:
         _report(error, context, output)
     output.error(error)
+    if context is not None:
+        try:
+            discard_unfinished(context.layers_dir)
+        except OSError as problem:
+            # What failed has been said, and is what matters; a platform drops the layers of a failed build.
+            output.warning(f"A half-made layer couldn't be removed: {problem.filename}: {problem.strerror}")
 
 
 def _report(error: BuildpackError, context: BuildContext, output: Output) -> None:
@@ -94,7 +99,7 @@ def _report(error: BuildpackError, context: BuildContext, output: Output) -> Non
         "reference": error.reference,
         "heading": output.redact(error.heading),
         "notebook": error.notebook,
-        "missing_path": error.missing_path,
+        "missing_path": output.redact(error.missing_path) if error.missing_path is not None else None,
         "home": error.home,
     }
     try:

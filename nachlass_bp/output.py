@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -24,9 +26,9 @@ class Output:
 
     def hide(self, secrets: Iterable[str]) -> None:
         """Replace these values by `****` in everything written from now on."""
-        lines = {line for value in secrets for line in (value.strip(), *value.splitlines())}
+        forms = {form for value in secrets for form in _forms(value)}
         self._secrets = sorted(
-            {*self._secrets, *(line for line in lines if len(line) >= _SHORTEST_SECRET)}, key=len, reverse=True
+            {*self._secrets, *(form for form in forms if len(form) >= _SHORTEST_SECRET)}, key=len, reverse=True
         )
 
     def redact(self, text: str) -> str:
@@ -65,6 +67,18 @@ class Output:
     def _write(self, text: str) -> None:
         self._stream.write(self.redact(text) + "\n")
         self._stream.flush()
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Yield what a program may print of a secret: all of it or a line, as it is, escaped, or taken for a path."""
+    for line in (secret, *secret.splitlines()):
+        for text in {line, line.strip()}:
+            yield text
+            yield repr(text)[1:-1]
+            yield json.dumps(text)[1:-1]
+            yield json.dumps(text, ensure_ascii=False)[1:-1]
+            if "/" in text:
+                yield os.path.normpath(text)
 
 
 def render_error(error: BuildpackError) -> str:

@@ -11,7 +11,6 @@ from typing import Any
 from nachlass_bp import process
 from nachlass_bp.errors import (
     BuildpackError,
-    InternalError,
     ProofFailedError,
     ShippedFileMissingError,
     StageCannotPredictError,
@@ -50,6 +49,7 @@ class Request:
     watch: Path | None = None
     ship_sample: bool = False
     sample_out: Path | None = None
+    limit_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,11 +86,19 @@ def run(launcher: Launcher, draft: Manifest, manifest_file: Path, request: Reque
         ),
         encoding="utf-8",
     )
-    finished = process.run(
-        [launcher.python, launcher.file, "check", request_file],
-        env={**launcher.env, "NACHLASS_MANIFEST": str(manifest_file)},
-        cwd=scratch,
-    )
+    try:
+        finished = process.run(
+            [launcher.python, launcher.file, "check", request_file],
+            env={**launcher.env, "NACHLASS_MANIFEST": str(manifest_file)},
+            cwd=scratch,
+            limit_s=request.limit_s,
+        )
+    except process.TimeLimitError as error:
+        raise ProofFailedError(
+            notebook=draft.stages[-1].notebook,
+            problem=f"Loading the stages and predicting a few rows took longer than {request.limit_s:g} seconds.",
+            hint="NACHLASS_TIMEOUT, or 'timeout' in [tool.nachlass], sets that limit. The service would be as slow.",
+        ) from error
     try:
         report = json.loads(report_file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -116,7 +124,13 @@ def _died(finished: process.Finished, draft: Manifest) -> BuildpackError:
             hint="A crash in compiled code, or too little memory for the model, are the usual causes.",
             details=finished.output or None,
         )
-    return InternalError(problem="The check of the service ended without a report.", traceback=finished.output)
+    return ProofFailedError(
+        notebook=draft.stages[-1].notebook,
+        problem="Loading the stages or predicting ended the process that did it "
+        f"(status {finished.exit_code}), before it could say anything.",
+        hint="Something in a stage calls os._exit() or ends the interpreter in another way. Raise an error instead.",
+        details=finished.output or None,
+    )
 
 
 def _failure(report: Mapping[str, Any], draft: Manifest) -> BuildpackError:

@@ -57,7 +57,7 @@ class WorkingTree:
             self._link(Path(), new, kept)
         else:
             new.symlink_to(self.app_dir)
-        shutil.rmtree(self.root)
+        host.remove_tree(self.root)
         new.rename(self.root)
 
     def _link(self, relative: Path, new: Path, kept: set[str]) -> None:

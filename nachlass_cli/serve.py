@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from nachlass_cli import output
+from nachlass_cli import output, snapshot
 from nachlass_cli.errors import NothingBuiltError, OutputBusyError, PortInUseError, RepositoryNotFoundError
 from nachlass_cli.launch import prepare_process
 from nachlass_cli.record import BuildRecord, read_record
 from nachlass_cli.sample import example_command
-from nachlass_cli.workspace import Workspace, default_root, is_being_built
+from nachlass_cli.workspace import Workspace, default_root, is_being_built, locked
 
 
 def find_build(directory: Path) -> tuple[Workspace, BuildRecord]:
@@ -29,6 +29,9 @@ def find_build(directory: Path) -> tuple[Workspace, BuildRecord]:
     usual = default_root(directory.resolve())
     for root in (directory.resolve(), usual):
         workspace = Workspace(root=root)
+        if workspace.snapshot.is_dir():
+            with locked(workspace):  # A build was killed: until it is put back, the last good one is in `previous`.
+                snapshot.roll_back(workspace)
         if (record := read_record(workspace.record)) is not None:
             if is_being_built(workspace):
                 raise OutputBusyError(root, holder=workspace.lock.read_text().strip())

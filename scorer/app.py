@@ -9,18 +9,18 @@ from typing import Any
 import falcon
 import falcon.asgi
 
-from scorer.encode import dump
-from scorer.errors import RequestError, error_body
-from scorer.metrics import Metrics
-from scorer.predictor import Predictor
-from scorer.resources.health import Health
-from scorer.resources.index import Index
-from scorer.resources.metadata import Metadata
-from scorer.resources.metrics import Exposition
-from scorer.resources.predict import Predict
-from scorer.resources.respond import send
-from scorer.service import Service
-from scorer.settings import Settings
+from .encode import dump
+from .errors import RequestError, error_body
+from .metrics import Metrics
+from .predictor import Predictor
+from .resources.health import Health
+from .resources.index import Index
+from .resources.metadata import Metadata
+from .resources.metrics import Exposition
+from .resources.predict import Predict
+from .resources.respond import send
+from .service import Service
+from .settings import Settings
 
 _log = logging.getLogger("nachlass")
 

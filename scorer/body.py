@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import io
+import re
+from itertools import islice
 from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
-from scorer.errors import RequestError
+from .errors import RequestError
 
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 
 _FIELD = "json_args"
 _PICKLE_FIELD = "args"
+_MOST_FIELDS = 1000
+_MOST_LONE = 1000
+_LONG_BYTES = 10_000
+_LONE_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 class _Chunks(Protocol):
@@ -93,12 +99,22 @@ def _from_fields(fields: dict[str, bytes], body: bytes) -> bytes:
 
 def _urlencoded(body: bytes) -> dict[str, bytes]:
     """Return the first value of each field; raw UTF-8 is as good as percent-encoded."""
+    if body.count(b"&") >= _MOST_FIELDS:
+        raise RequestError(f"The form has more than {_MOST_FIELDS} fields.", code="invalid-form")
     fields: dict[str, bytes] = {}
     for pair in body.split(b"&"):
         name, _, value = pair.partition(b"=")
-        key = unquote_to_bytes(name.replace(b"+", b" ")).decode("utf-8", "replace")
-        fields.setdefault(key, unquote_to_bytes(value.replace(b"+", b" ")))
+        key = _unquoted(name).decode("utf-8", "replace")
+        if key in {_FIELD, _PICKLE_FIELD}:
+            fields.setdefault(key, _unquoted(value))
     return fields
+
+
+def _unquoted(text: bytes) -> bytes:
+    # A lone % is taken as it is, at the price of an exception inside of Python: nobody writes thousands of them.
+    if len(text) > _LONG_BYTES and sum(1 for _ in islice(_LONE_PERCENT.finditer(text), _MOST_LONE + 1)) > _MOST_LONE:
+        raise RequestError("The form isn't percent-encoded: write % as %25.", code="invalid-form")
+    return unquote_to_bytes(text.replace(b"+", b" "))
 
 
 def _multipart(body: bytes, content_type: str) -> dict[str, bytes]:
@@ -115,6 +131,8 @@ def _multipart(body: bytes, content_type: str) -> dict[str, bytes]:
         raise RequestError(
             f"The multipart form can't be read: {error.description or error.title}", code="invalid-form"
         ) from error
+    except ValueError as error:  # Falcon's parser lets bytes of a header that aren't text through to Python.
+        raise RequestError(f"The multipart form can't be read: {error}", code="invalid-form") from error
     return fields
 
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scorer import manifest as manifests
-from scorer import model as models
-from scorer.encode import dump
-from scorer.errors import StageError
-from scorer.manifest import ManifestError
-from scorer.predictor import ignore_missing_names
-from scorer.proof import Proof, ProofError, failure_of, prove
-from scorer.watch import ReadWatch
+from . import manifest as manifests
+from . import model as models
+from .encode import dump
+from .errors import StageError
+from .manifest import ManifestError
+from .predictor import ignore_missing_names
+from .proof import Proof, ProofError, failure_of, prove
+from .watch import ReadWatch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +40,9 @@ def main(request_path: str) -> int:
         report = _run(request, watch)
     except ProofError as failure:
         report = {"ok": False, **dataclasses.asdict(failure)}
+    except SystemExit as ending:  # The stages' own code: in the service it would end a worker.
+        message = f"The stages' code ends the interpreter: SystemExit: {ending.code}"
+        report = {"ok": False, **dataclasses.asdict(failure_of(ending, "predict-failed", message))}
     request.report.write_text(json.dumps(report, indent=2, default=str) + "\n", encoding="utf-8")
     return 0
 

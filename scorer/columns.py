@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from scorer.errors import RequestError
-from scorer.manifest import Column, ColumnKind
-from scorer.rows import kind_of
+from .errors import RequestError
+from .manifest import Column, ColumnKind
+from .rows import kind_of
 
 Pointer = Callable[[int], str]
 

@@ -10,10 +10,10 @@ from typing import Any, NoReturn
 import numpy as np
 import orjson
 
-from scorer.columns import to_array, to_series
-from scorer.errors import RequestError
-from scorer.manifest import Column, ColumnKind, Input
-from scorer.rows import Table, read_table
+from .columns import to_array, to_series
+from .errors import RequestError
+from .manifest import Column, ColumnKind, Input
+from .rows import Table, read_table
 
 _TEXT = Column(name="", kind="string", dtype="object")
 

@@ -8,7 +8,11 @@ import json
 import os
 import sys
 import sysconfig
+from importlib import import_module
 from typing import Any, NoReturn
+
+# The name of our package in the layer: `scorer` is what a repository might well call a module of its own.
+PACKAGE = "nachlass_scorer"
 
 EX_USAGE = 64
 EX_CONFIG = 78
@@ -35,6 +39,9 @@ LAUNCH_KEYS = (
 )
 
 
+LISTS = ("import_paths", "fallback_paths", "overlay_names", "overlay_distributions")
+
+
 def main(arguments: "list[str]") -> None:
     """Prepare the process as the manifest says, then hand over to `scorer`."""
     command = _command(arguments)
@@ -49,12 +56,8 @@ def main(arguments: "list[str]") -> None:
     except OSError as error:
         _stop(f"The service's working directory can't be entered: {error}", "Build the image again.", EX_CONFIG)
     if command == "check":
-        from scorer.check import main as run  # noqa: PLC0415 - importable only now.
-
-        sys.exit(run(arguments[1]))
-    from scorer.server import main as serve  # noqa: PLC0415 - importable only now.
-
-    sys.exit(serve())
+        sys.exit(import_module(PACKAGE + ".check").main(arguments[1]))
+    sys.exit(import_module(PACKAGE + ".server").main())
 
 
 def _command(arguments: "list[str]") -> str:
@@ -80,9 +83,16 @@ def _read_launch() -> "dict[str, Any]":
             manifest = json.load(file)
         trained, launch = manifest["interpreter"], manifest["launch"]
         _check_interpreter(trained)
-        return {key: launch[key] for key in LAUNCH_KEYS}
+        return {key: _checked(key, launch[key]) for key in LAUNCH_KEYS}
     except (OSError, ValueError, KeyError, TypeError) as error:
         _stop(f"The manifest {path} can't be read: {error!r}", "Build the image again.", EX_CONFIG)
+
+
+def _checked(key: str, value: Any) -> Any:
+    parts = value if isinstance(value, list) else [value]
+    if isinstance(value, list) != (key in LISTS) or not all(isinstance(part, str) for part in parts):
+        raise TypeError("launch." + key)
+    return value
 
 
 def _check_interpreter(trained: "dict[str, Any]") -> None:
@@ -115,8 +125,7 @@ def _prepare_imports(here: str, launch: "dict[str, Any]") -> None:
     # The interpreter put this file's directory first, unless it runs with -P or -I. The rest is the user's and stays.
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or os.curdir) != here]  # noqa: PTH100
     sys.path.insert(0, os.path.join(here, "app"))  # noqa: PTH118 - as above
-    from scorer import overlay  # noqa: PLC0415 - importable only now.
-
+    overlay = import_module(PACKAGE + ".overlay")
     overlay.install(launch["overlay_site"], launch["overlay_names"], launch["overlay_distributions"])
     for entry in [*launch["fallback_paths"], *launch["import_paths"]]:
         if entry not in sys.path:

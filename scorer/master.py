@@ -13,13 +13,13 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication
 
-from scorer import app
-from scorer.metrics import Metrics
-from scorer.predictor import ThreadPredictor
-from scorer.service import Service
-from scorer.settings import Settings
-from scorer.slots import lease
-from scorer.worker import Worker
+from . import app
+from .metrics import Metrics
+from .predictor import ThreadPredictor
+from .service import Service
+from .settings import Settings
+from .slots import lease
+from .worker import Worker
 
 GRACEFUL_TIMEOUT_S = 25  # Platforms kill 30 seconds after SIGTERM.
 KEEP_ALIVE_S = 75  # Above the idle time of the usual proxies (60 s), so that it is they who close.

@@ -12,7 +12,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Histogram, Summary, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from scorer.manifest import Model
+from .manifest import Model
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MAX_CLASSES = 1000

@@ -15,9 +15,9 @@ from typing import IO, Any
 from sklearn.base import is_classifier, is_regressor
 from sklearn.pipeline import Pipeline
 
-from scorer.encode import to_json_value
-from scorer.errors import StageError, one_line
-from scorer.manifest import Label, Manifest, Stage, StageFormat, Task
+from .encode import to_json_value
+from .errors import StageError, one_line
+from .manifest import Label, Manifest, Stage, StageFormat, Task
 
 _CHUNK_BYTES = 1 << 20
 _COMPRESSED = (b"\x78", b"\x1f\x8b", b"BZ", b"\x5d\x00", b"\xfd7zXZ", b"\x04\x22\x4d\x18")

@@ -8,9 +8,9 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
-from scorer.decode import Batch
-from scorer.encode import to_json_value
-from scorer.errors import RequestError, one_line
+from .decode import Batch
+from .encode import to_json_value
+from .errors import RequestError, one_line
 
 # Libraries that call back and forth with scikit-learn: where they raise, the estimator that called them decides.
 _HELPERS = {"numpy", "scipy", "pandas", "joblib", "narwhals", "contextlib"}

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scorer.decode import decode, parse_json
-from scorer.encode import dump, to_json_value
-from scorer.errors import RequestError, StageError, one_line
-from scorer.manifest import Input, InputKind, Model
-from scorer.model import find_classes, find_task
-from scorer.predictor import predict_batch
-from scorer.sample import UnusableSampleError, normalise, synthetic_row, to_rows
-from scorer.schema import derive_input, require_all
-from scorer.synthesis import synthetic_candidates
+from .decode import decode, parse_json
+from .encode import dump, to_json_value
+from .errors import RequestError, StageError, one_line
+from .manifest import Input, InputKind, Model
+from .model import find_classes, find_task
+from .predictor import predict_batch
+from .sample import UnusableSampleError, normalise, synthetic_row, to_rows
+from .schema import derive_input, require_all
+from .synthesis import synthetic_candidates
 
 
 @dataclass(kw_only=True, eq=False)

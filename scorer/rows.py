@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scorer.errors import RequestError
-from scorer.manifest import Input
+from .errors import RequestError
+from .manifest import Input
 
 _SCALARS = (str, int, float, bool, type(None))
 _SPLIT_KEYS = {"columns", "index", "data"}
@@ -187,7 +187,13 @@ def _from_nested(value: dict[str, dict[str, Any]], spec: Input) -> Table:
     known = {column.name for column in spec.columns}
     if spec.kind == "frame" and not known & value.keys() and any(known & row.keys() for row in value.values()):
         keys = list(value)
-        table = _from_records(list(value.values()), spec)
+        try:
+            table = _from_records(list(value.values()), spec)
+        except RequestError as error:
+            row, _, rest = (error.pointer or "/0").removeprefix("/").partition("/")
+            raise RequestError(
+                error.message, code=error.code, pointer="/".join(["", token(keys[int(row)]), *filter(None, [rest])])
+            ) from error
         return Table(
             rows=table.rows,
             pointer=lambda i, j: "/" + token(keys[i]) + "/" + table.pointer(i, j).split("/", 2)[2],

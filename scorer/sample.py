@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from scorer.encode import to_json_value
-from scorer.manifest import Column, Input, InputKind
-from scorer.model import first_estimator
+from .encode import to_json_value
+from .manifest import Column, Input, InputKind
+from .model import first_estimator
 
 MAX_ROWS = 100
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from scorer.columns import NONE_SUFFIX, to_array, to_series
-from scorer.encode import to_json_value
-from scorer.manifest import Column, ColumnKind, Input, InputKind, Label
-from scorer.model import first_estimator
-from scorer.rows import token
-from scorer.sample import column_cells, is_series
+from .columns import NONE_SUFFIX, to_array, to_series
+from .encode import to_json_value
+from .manifest import Column, ColumnKind, Input, InputKind, Label
+from .model import first_estimator
+from .rows import token
+from .sample import column_cells, is_series
 
 Predict = Callable[[Any], Any]
 

@@ -7,12 +7,12 @@ import signal
 import sys
 from typing import NoReturn
 
-from scorer import manifest as manifests
-from scorer import settings as settings_
-from scorer.errors import StageError
-from scorer.manifest import ManifestError
-from scorer.settings import Settings, SettingsError
-from scorer.slots import NoScratchError, scratch_root
+from . import manifest as manifests
+from . import settings as settings_
+from .errors import StageError
+from .manifest import ManifestError
+from .settings import Settings, SettingsError
+from .slots import NoScratchError, scratch_root
 
 EX_CONFIG = 78
 EX_UNAVAILABLE = 69
@@ -32,7 +32,7 @@ def main() -> int:
         return _explain(str(error), EX_CONFIG)
     # Imported only now, so that a wrong setting is told at once; and before the stages are loaded, because from then on
     # the notebooks' directories come first on sys.path.
-    from scorer import master, service  # noqa: PLC0415
+    from . import master, service  # noqa: PLC0415
 
     try:
         loaded = service.load(settings.manifest)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scorer import manifest as manifests
-from scorer import model as models
-from scorer.manifest import Manifest, ManifestError, Model
-from scorer.predictor import ignore_missing_names
+from . import manifest as manifests
+from . import model as models
+from .manifest import Manifest, ManifestError, Model
+from .predictor import ignore_missing_names
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -98,7 +99,11 @@ def _buckets(environ: Mapping[str, str]) -> tuple[float, ...]:
     except ValueError:
         buckets = ()
     # NaN fails the comparison with itself, so it is caught here as well.
-    if not buckets or any(not low < high for low, high in zip((float("-inf"), *buckets), buckets, strict=False)):
+    if (
+        not buckets
+        or math.isinf(buckets[0])
+        or any(not low < high for low, high in zip((float("-inf"), *buckets), buckets, strict=False))
+    ):
         raise SettingsError(
             f"NACHLASS_METRICS_BUCKETS={text!r} is not a list of ascending numbers. "
             "For instance NACHLASS_METRICS_BUCKETS=10,100,1000."

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from scorer.model import final_estimator, first_estimator
-from scorer.sample import takes_texts
-from scorer.schema import learned_categories
+from .model import final_estimator, first_estimator
+from .sample import takes_texts
+from .schema import learned_categories
 
 
 def synthetic_candidates(pipeline: Any) -> Iterator[Any]:

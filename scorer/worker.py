@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
+import os
 import signal
+import sys
 from typing import Any, ClassVar
 
 from uvicorn_worker import UvicornWorker
+
+_PR_SET_PDEATHSIG = 1
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no types
@@ -27,6 +32,14 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no type
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         logging.getLogger("gunicorn.error").addFilter(_says_something)
+
+    def init_process(self) -> None:
+        """Start serving, until the master is gone, too: what it can't stop any more must not go on answering."""
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+            if os.getppid() != self.ppid:
+                sys.exit(0)  # It died before the request.
+        super().init_process()
 
     def _install_sigquit_handler(self) -> None:
         # gunicorn's master answers SIGINT and SIGQUIT by sending SIGQUIT. The inherited handler sets a flag that

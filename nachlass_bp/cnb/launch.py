@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,21 @@ def write(layers_dir: Path, processes: Sequence[Process], labels: Mapping[str, s
         "processes": [_process(process) for process in processes],
         "labels": [{"key": key, "value": value} for key, value in labels.items()],
     }
-    (layers_dir / "launch.toml").write_text(toml.dumps(data), encoding="utf-8")
+    (layers_dir / "launch.toml").write_text(toml.dumps(data, _Encoder()), encoding="utf-8")
+
+
+class _Encoder(toml.TomlEncoder):  # type: ignore[type-arg]  # the library's types want a parameter that it hasn't
+    """Writes strings as TOML 1.0 has them: toml 0.10.2 leaves some backslashes alone, and fails at NUL."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dump_funcs[str] = _string
+
+
+def _string(value: str) -> str:
+    # A JSON string is a basic string of TOML but for DEL; what isn't UTF-8 in a file's name can't be in the file.
+    text = value.encode("utf-8", "replace").decode()
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _process(process: Process) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from nachlass_bp import host
 
 KEY_FILE = ".nachlass-key"
 """Inside a layer: the key of its contents and how many files they are. The toml may be restored without contents."""
@@ -75,10 +76,7 @@ class Layer:
     def discard(self) -> None:
         """Remove contents and metadata."""
         self.toml.unlink(missing_ok=True)
-        if self.path.is_symlink() or self.path.is_file():
-            self.path.unlink()
-        elif self.path.exists():
-            shutil.rmtree(self.path)
+        host.remove_tree(self.path)
 
     def seal(self, key: str) -> None:
         """Mark the contents as complete; the last thing written into a layer."""

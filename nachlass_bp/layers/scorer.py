@@ -14,6 +14,9 @@ from nachlass_bp.context import BuildContext
 from nachlass_bp.layers import locked
 from nachlass_bp.output import Output
 
+PACKAGE = "nachlass_scorer"
+"""What `scorer` is called in the layer (`scorer/launcher.py` says why): its modules import each other relatively."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScorerLayer:
@@ -44,7 +47,7 @@ def ensure(context: BuildContext, output: Output) -> ScorerLayer:
         launcher=layer.path / "launcher.py",
         overlay_site=layer.path / "overlay",
         cloudpickle_dir=layer.path / "extra",
-        overlay_module=layer.path / "app" / "scorer" / "overlay.py",
+        overlay_module=layer.path / "app" / PACKAGE / "overlay.py",
         key=key,
     )
 
@@ -55,7 +58,7 @@ def _make(context: BuildContext, layer: Layer, package: Path) -> None:
     with pip.find(python, context.env, context.buildpack_dir / "wheels") as installer:
         locked.install(installer, context, "scorer", root / "overlay", "the scoring service")
         locked.install(installer, context, "cloudpickle", root / "extra", "cloudpickle")
-    shutil.copytree(package, root / "app" / "scorer", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(package, root / "app" / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(package / "launcher.py", root / "launcher.py")
     locked.compile_bytecode(python, root, env=context.env)
     make_world_readable(root)

@@ -47,6 +47,7 @@ class Plan:
     ship: Sequence[str]
     ship_sample: bool
     sample_out: Path | None
+    limit_s: float | None
 
 
 def layer(context: BuildContext) -> Layer:
@@ -100,6 +101,11 @@ def _unique_names(saved: Sequence[SavedStage]) -> list[tuple[str, SavedStage]]:
     return list(named.items())
 
 
+def _short(name: str) -> str:
+    """Return at most 150 bytes of a name: file systems end at 255, and ours has more in it."""
+    return os.fsencode(name)[:150].decode("utf-8", "ignore")
+
+
 def _take(named: tuple[str, SavedStage], index: int, layer_path: Path) -> Stage:
     name, saved = named
     size = saved.file.stat().st_size
@@ -111,7 +117,7 @@ def _take(named: tuple[str, SavedStage], index: int, layer_path: Path) -> Stage:
     directory = layer_path / _FILES
     directory.mkdir(exist_ok=True)
     directory.chmod(0o755)
-    target = directory / f"{index + 1:02d}-{name}.stage"
+    target = directory / f"{index + 1:02d}-{_short(name)}.stage"
     shutil.copyfile(saved.file, target)
     target.chmod(0o644)
     with target.open("rb") as file:
@@ -135,7 +141,7 @@ def _prove(
     """Prove the pipeline where the notebooks ran, ship what it read there, and prove it again as the image has it."""
     scratch = samples[0].parent if samples else stages.path.parent
     file = stages.path / MANIFEST
-    final = Request(samples=samples, ship_sample=plan.ship_sample, sample_out=plan.sample_out)
+    final = Request(samples=samples, ship_sample=plan.ship_sample, sample_out=plan.sample_out, limit_s=plan.limit_s)
     new = [name for name in tree.outputs() if not name.endswith(".sav")] or tree.matching(plan.ship)
     if not new:
         tree.shrink([])
@@ -174,7 +180,7 @@ def content_key(path: Path) -> str:
         directories.sort()
         for name in sorted([*files, *(each for each in directories if os.path.islink(os.path.join(root, each)))]):  # noqa: PTH114, PTH118
             entry = Path(root, name)
-            digest.update(str(entry.relative_to(path)).encode() + b"\0")
+            digest.update(os.fsencode(entry.relative_to(path)) + b"\0")
             content = os.fsencode(entry.readlink()) if entry.is_symlink() else entry.read_bytes()
             digest.update(len(content).to_bytes(8, "big") + content)
     return f"stages-{digest.hexdigest()[:32]}"

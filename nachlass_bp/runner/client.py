@@ -31,20 +31,20 @@ class StreamingClient(NotebookClient):
             on_cell_executed=self._after_cell,
         )
         self._show = show
-        self._partial = ""
+        self._partial: dict[str, str] = {}
         self._shown_bytes = 0
         self.asked_to_exit = False
 
     def begin_cell(self) -> None:
         """Start counting the output of the next cell."""
-        self._partial, self._shown_bytes = "", 0
+        self._partial, self._shown_bytes = {}, 0
 
     def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
         """Let nbclient keep the message in the notebook, and show it."""
         content = msg["content"]
         match msg["msg_type"]:
             case "stream":
-                self._stream(content["text"])
+                self._stream(content["text"], content["name"])
             case "execute_result" | "display_data":
                 text = content["data"].get("text/plain", "")
                 self._stream(f"{text}\n" if isinstance(text, str) else "".join(text) + "\n")
@@ -54,13 +54,14 @@ class StreamingClient(NotebookClient):
 
     def end_cell(self) -> None:
         """Show an unfinished last line."""
-        if self._partial:
-            self._stream("\n")
+        for name in [name for name, text in self._partial.items() if text]:
+            self._stream("\n", name)
 
-    def _stream(self, text: str) -> None:
+    def _stream(self, text: str, name: str = "") -> None:
+        """Show the whole lines of one of the cell's streams; each has its own unfinished line."""
         # A progress bar rewrites its line with carriage returns; the log gets its last state only.
-        *lines, self._partial = (self._partial + text).split("\n")
-        self._partial = self._partial.rpartition("\r")[2][-_LOG_BYTES_PER_CELL:]
+        *lines, rest = (self._partial.get(name, "") + text).split("\n")
+        self._partial[name] = rest.rpartition("\r")[2][-_LOG_BYTES_PER_CELL:]
         for line in lines:
             self._shown_bytes += len(line)
             if self._shown_bytes - len(line) <= _LOG_BYTES_PER_CELL:

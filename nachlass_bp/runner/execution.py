@@ -15,7 +15,7 @@ import nbformat
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from nachlass_bp import host
-from nachlass_bp.errors import KernelDiedError, KernelStartError, NotebookTimeoutError
+from nachlass_bp.errors import KernelDiedError, KernelStartError, NotebookTimeoutError, StageUnreadableError
 from nachlass_bp.notebooks import Notebook
 from nachlass_bp.output import Output, size_text
 from nachlass_bp.runner import failures
@@ -94,6 +94,11 @@ async def _run(job: Job, scratch: Path, output: Output) -> Run:
         left_over = kernel.destroy()
         kernel.cleanup_connection_file()
         _keep(job)
+    if job.stage_file.exists() and not job.stage_file.is_file():
+        raise StageUnreadableError(
+            notebook=job.notebook.name,
+            problem="What it saved at NACHLASS_STAGE_FILE is a directory or another thing that isn't a file.",
+        )
     if left_over:
         output.step(f"Ended {len(left_over)} processes that the notebook left running")
     if collected.get("nachlass_sample") == "unusable":

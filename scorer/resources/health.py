@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from scorer.encode import dump
-from scorer.resources.respond import send
+from ..encode import dump
+from .respond import send
 
 
 class Health:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from scorer.encode import dump
-from scorer.manifest import Manifest
-from scorer.resources.respond import send
+from ..encode import dump
+from ..manifest import Manifest
+from .respond import send
 
 
 class Index:

@@ -3,9 +3,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from scorer.encode import dump
-from scorer.manifest import Manifest
-from scorer.resources.respond import send
+from ..encode import dump
+from ..manifest import Manifest
+from .respond import send
 
 
 class Metadata:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from scorer.metrics import CONTENT_TYPE, Metrics
-from scorer.resources.respond import send
+from ..metrics import CONTENT_TYPE, Metrics
+from .respond import send
 
 
 class Exposition:

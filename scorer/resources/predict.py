@@ -3,13 +3,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from scorer.body import extract_json, read_body
-from scorer.decode import decode, parse_json
-from scorer.encode import dump
-from scorer.manifest import Input
-from scorer.metrics import Metrics
-from scorer.predictor import Predictor
-from scorer.resources.respond import send
+from ..body import extract_json, read_body
+from ..decode import decode, parse_json
+from ..encode import dump
+from ..manifest import Input
+from ..metrics import Metrics
+from ..predictor import Predictor
+from .respond import send
 
 
 class Predict:

@@ -127,10 +127,10 @@ def test_a_phase_that_dies_without_a_word_is_an_error(nachlass: Nachlass, reposi
 
 
 def test_a_repository_that_is_not_detected_is_told_why(nachlass: Nachlass, repository: Path) -> None:
-    write(repository, {"detect.sh": 'echo "no requirements.txt here" >&2; exit 100'})
+    write(repository, {"detect.sh": 'echo "nothing for us here" >&2; exit 100'})
     finished = nachlass("build", repository)
     assert finished.status == 1
-    assert "[Error: nachlass doesn't know which notebooks to run]\nno requirements.txt here\n" in finished.err
+    assert "[Error: nachlass doesn't know which notebooks to run]\nNothing for us here\n" in finished.err
 
 
 def test_an_installation_without_buildpack_says_so(nachlass: Nachlass, repository: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import signal
 import socket
@@ -100,6 +101,25 @@ def test_a_service_runs_on_through_a_failed_build(nachlass: Nachlass, repository
         assert ask(port, "/readyz") == "ready"
         # The failed build left no sample; the manifest has an example.
         assert "json_args=[[1.5, 2.5]]" in printed
+
+
+def test_a_service_runs_on_after_a_killed_build(nachlass: Nachlass, repository: Path) -> None:
+    nachlass("build", repository)
+    flag = repository.parent / "flag"
+    write(repository, {"build.sh": f"echo $$ >'{flag}.new' && mv '{flag}.new' '{flag}'; exec sleep 1000"})
+    build = nachlass.start("build", repository)
+    wait_for(flag.exists)
+    os.kill(build.pid, signal.SIGKILL)
+    os.kill(int(flag.read_text()), signal.SIGKILL)
+    build.communicate()
+    with serving(nachlass, "serve", repository) as (port, _):
+        assert ask(port, "/readyz") == "ready"
+
+
+def test_a_directory_that_is_not_there_cannot_be_served(nachlass: Nachlass, tmp_path: Path) -> None:
+    finished = nachlass("serve", tmp_path / "nope")
+    assert finished.status == 1
+    assert "There is no such directory." in finished.err
 
 
 def test_a_port_in_use_is_an_error(nachlass: Nachlass, repository: Path) -> None:

@@ -55,7 +55,7 @@ class ScorerLayer:
 def make_scorer_layer(directory: Path) -> ScorerLayer:
     """Copy our package and install its locked overlay, as the build does."""
     layer = ScorerLayer(directory=directory)
-    shutil.copytree(ROOT / "scorer", directory / "app/scorer", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "scorer", directory / "app/nachlass_scorer", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "scorer/launcher.py", layer.launcher)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
     options = ["--require-hashes", "--no-deps", "--target", str(layer.overlay)]

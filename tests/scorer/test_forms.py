@@ -65,3 +65,15 @@ def test_a_body_above_the_limit_is_refused_whole_or_in_chunks(spam_image: Image,
             status, answer = _send(service, body, "application/json")
             assert (status, answer["code"]) == (413, "too-large")
         assert _send(service, b'["tasty"]', "application/json") == (200, ["spam"])
+
+
+@pytest.mark.parametrize("body", [b"json_args=" + b"%" * 1_000_000, b"&" * 1_000_000])
+def test_form_that_is_costly_to_read_is_refused(spam: Service, body: bytes) -> None:
+    status, answer = _send(spam, body, FORM)
+    assert (status, answer["code"]) == (400, "invalid-form")
+
+
+def test_multipart_name_that_is_no_text_is_refused(spam: Service) -> None:
+    body = b'--limit\r\nContent-Disposition: form-data; name="\xff\xfe"\r\n\r\n[]\r\n--limit--\r\n'
+    status, answer = _send(spam, body, MULTIPART)
+    assert (status, answer["code"]) == (400, "invalid-form")

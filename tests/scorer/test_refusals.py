@@ -81,6 +81,11 @@ def test_a_missing_column_is_named(houses: Service) -> None:
     assert (body["pointer"], body["code"]) == ("/1/area", "missing-column")
 
 
+def test_a_missing_column_is_named_where_the_request_has_it(houses: Service) -> None:
+    body = _refused(houses.post("/predict", json_body={"r1": ROW, "r/2": {"rooms": 5}}))
+    assert (body["pointer"], body["code"]) == ("/r~12/area", "missing-column")
+
+
 def test_a_category_that_the_encoder_refuses_is_a_bad_request(houses: Service) -> None:
     body = _refused(houses.post("/predict", json_body=[{**ROW, "town": "Atlantis"}]))
     assert "Atlantis" in body["error"]

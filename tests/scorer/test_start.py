@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,6 +66,7 @@ def test_a_stage_that_was_tampered_with_is_not_unpickled(broken: Image, tmp_path
         ({"NACHLASS_MAX_BODY_BYTES": "1e6"}, "NACHLASS_MAX_BODY_BYTES='1e6'"),
         ({"NACHLASS_METRICS_PREFIX": "my-app"}, "NACHLASS_METRICS_PREFIX='my-app' can't start"),
         ({"S2I_APP_METRICS_PREFIX": "1st"}, "S2I_APP_METRICS_PREFIX='1st' can't start"),
+        ({"NACHLASS_METRICS_BUCKETS": "inf"}, "NACHLASS_METRICS_BUCKETS='inf' is not a list of ascending"),
         ({"NACHLASS_METRICS_BUCKETS": "1,3,2"}, "NACHLASS_METRICS_BUCKETS='1,3,2' is not a list of ascending"),
     ],
 )
@@ -79,6 +81,9 @@ def test_wrong_manifests_and_commands_are_explained(broken: Image) -> None:
     assert "There is no such command: train" in broken.run_web("train").stderr
     broken.edit_manifest(model=None)
     assert "the build that wrote this manifest did not finish" in broken.run_web().stderr
+    broken.edit_manifest(launch={**json.loads(broken.manifest_file.read_text())["launch"], "overlay_names": 5})
+    ended = broken.run_web()
+    assert (ended.returncode, "Traceback" in ended.stderr) == (78, False)
     broken.manifest_file.write_text("{")
     assert broken.run_web().returncode == 78
     broken.manifest_file.unlink()
@@ -165,6 +170,17 @@ def test_requests_in_flight_are_answered_before_the_service_ends(new_image: Call
         answer = b"".join(iter(lambda: client.recv(4096), b""))
         assert answer.endswith(b"[1]"), answer
         assert service.process.wait(30) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's death")
+def test_workers_end_when_the_master_is_killed(spam_image: Image, serve: Serve) -> None:
+    with serve(spam_image) as service:
+        service.process.kill()
+        service.process.wait(10)
+        deadline = time.monotonic() + 20
+        while service.answers():
+            assert time.monotonic() < deadline, "a worker goes on without its master"
+            time.sleep(0.1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])

@@ -71,6 +71,12 @@ class Service:
                 text=answer.read().decode(),
             )
 
+    def answers(self) -> bool:
+        """Whether anybody still accepts connections on the port."""
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
+            return True
+        return False
+
     def log(self) -> str:
         """Return what the process has written so far."""
         return self.log_file.read_text(errors="replace")
