@@ -32,7 +32,7 @@ PLATFORMS = {"linux": "x86_64-unknown-linux-gnu", "darwin": "aarch64-apple-darwi
 
 # A distribution is shared when people who never heard of Jupyter or gunicorn install it for their own code: replacing
 # it under their feet changes what their notebook computes with, so their version is used wherever the locked stack can
-# live with it. Everything else is the stack's own. Of the borderline ones, pyzmq, traitlets, prompt-toolkit and debugpy
+# live with it. Everything else is the stack's own. Of the borderline ones, pyzmq, traitlets and prompt-toolkit
 # are ours because the stack reaches into their internals, httptools and uvloop because uvicorn alone asks for them.
 SHARED = frozenset(
     {
@@ -55,6 +55,10 @@ SHARED = frozenset(
         "wcwidth",
     }
 )
+
+# What a build has no use for, and what the stack does without: ipykernel looks whether there is a debugger, IPython
+# whether there is a completer. They are half of the kernel's size.
+OMITTED = {"kernel": ("debugpy", "jedi", "parso")}
 
 
 @dataclass(kw_only=True)
@@ -104,7 +108,8 @@ def _compile(name: str, *, upgrade: bool) -> None:
     # Without header, annotations and index the file is the same whoever makes it, wherever.
     options = ["--universal", "--generate-hashes", "--python-version", PYTHONS[0]]
     quiet = ["--quiet", "--no-config", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
-    command = [find_uv_bin(), "pip", "compile", *options, *quiet, f"{name}.in", "--output-file", f"{name}.txt"]
+    omit = [f"--no-emit-package={omitted}" for omitted in OMITTED.get(name, ())]
+    command = [find_uv_bin(), "pip", "compile", *options, *quiet, *omit, f"{name}.in", "--output-file", f"{name}.txt"]
     subprocess.run([*command, *(["--upgrade"] if upgrade else [])], cwd=LOCKS, check=True)
 
 
@@ -161,7 +166,7 @@ def _is_met_somewhere(marker: Marker) -> bool:
 
 def _install(name: str, python: str, platform: str, scratch: Path) -> Path:
     target = scratch / f"{python}-{platform}"
-    options = ["--require-hashes", "--only-binary", ":all:", "--quiet", "--no-config", "--target", str(target)]
+    options = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--quiet", "--no-config", "--target", str(target)]
     where = ["--python-version", python, "--python-platform", PLATFORMS[platform]]
     subprocess.run([find_uv_bin(), "pip", "install", *options, *where, "-r", str(LOCKS / f"{name}.txt")], check=True)
     return target

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -27,8 +26,6 @@ def ensure(context: BuildContext, output: Output) -> Path:
         python = Path(sys.executable)
         with pip.find(python, context.env, context.buildpack_dir / "wheels") as installer:
             locked.install(installer, context, "kernel", target, "the kernel that runs your notebooks")
-        # Type stubs for completions, which no build asks for: more than half of the layer's files.
-        shutil.rmtree(target / "jedi" / "third_party", ignore_errors=True)
         locked.compile_bytecode(python, target, env=context.env)
 
     locked.ensure(layer, key, "notebook kernel", make, output)
