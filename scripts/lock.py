@@ -166,7 +166,16 @@ def _is_met_somewhere(marker: Marker) -> bool:
 
 def _install(name: str, python: str, platform: str, scratch: Path) -> Path:
     target = scratch / f"{python}-{platform}"
-    options = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--quiet", "--no-config", "--target", str(target)]
+    options = [
+        "--require-hashes",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--quiet",
+        "--no-config",
+        "--target",
+        str(target),
+    ]
     where = ["--python-version", python, "--python-platform", PLATFORMS[platform]]
     subprocess.run([find_uv_bin(), "pip", "install", *options, *where, "-r", str(LOCKS / f"{name}.txt")], check=True)
     return target

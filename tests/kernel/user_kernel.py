@@ -27,7 +27,9 @@ def kernel_site(python: Python) -> Path:
     lock = ROOT / "locks" / "kernel.txt"
 
     def install(directory: Path) -> None:
-        pythons._pip(python, "install", "--quiet", "--target", str(directory), "--require-hashes", "--no-deps", "-r", str(lock))
+        pythons._pip(
+            python, "install", "--quiet", "--target", str(directory), "--require-hashes", "--no-deps", "-r", str(lock)
+        )
 
     return pythons._made_once("kernel", (python.abi, str(python.executable), lock.read_text()), install)
 

@@ -128,7 +128,17 @@ def wheelhouse(python: Python, requirements: Sequence[str] = MODEL_REQUIREMENTS)
     def download(directory: Path) -> None:
         directory.mkdir()
         for lock in locks:
-            _pip(python, "download", "--quiet", "--dest", str(directory), "--require-hashes", "--no-deps", "-r", str(lock))
+            _pip(
+                python,
+                "download",
+                "--quiet",
+                "--dest",
+                str(directory),
+                "--require-hashes",
+                "--no-deps",
+                "-r",
+                str(lock),
+            )
         constraints = directory.with_suffix(".constraints")
         constraints.write_text("\n".join(_locked_versions()))
         _pip(python, "download", "--quiet", "--dest", str(directory), "-c", str(constraints), *requirements)
