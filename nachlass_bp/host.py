@@ -118,6 +118,15 @@ def oom_kills() -> int | None:
     return None
 
 
+def peak_memory_bytes(pid: int | None) -> int | None:
+    """Return the largest resident size that a running process has had, None where that is not told."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
 def memory_limit_bytes() -> int | None:
     """Return the memory limit of our cgroup, or None when there is none."""
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):

@@ -21,10 +21,14 @@ NOT_REQUIREMENTS = frozenset({"pip", "setuptools", "wheel"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Distribution:
-    """An installed distribution: its version and the directory on the path that holds it."""
+    """An installed distribution: its version and the directory on the path that holds it.
+
+    `origin` is empty for one from an index, else a digest of what was installed: its version may say nothing then.
+    """
 
     version: str
     directory: Path
+    origin: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +86,9 @@ def probe(executable: Path, env: Mapping[str, str]) -> Interpreter:
         base_prefix=Path(facts["base_prefix"]),
         has_venv=facts["has_venv"],
         distributions={
-            normalise(name): Distribution(version=found["version"], directory=Path(found["directory"]))
+            normalise(name): Distribution(
+                version=found["version"], directory=Path(found["directory"]), origin=found["origin"]
+            )
             for name, found in facts["distributions"].items()
         },
     )

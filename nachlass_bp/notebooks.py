@@ -29,6 +29,15 @@ _PRUNED = {"node_modules", "site-packages", "__pycache__", "venv", "env"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """What a notebook says of itself, in `metadata.nachlass`: see docs/cache.md."""
+
+    deps: tuple[str, ...] = ()
+    always_run: bool = False
+    network: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Notebook:
     """A notebook that can be run.
 
@@ -49,6 +58,18 @@ class Notebook:
     def sav_path(self) -> str:
         """Where its stage also stands afterwards, relative to the root: `<cwd>/03-x.sav`, the 2019 builder's rule."""
         return str(PurePosixPath(self.cwd) / f"{self.stem}.sav")
+
+    @property
+    def options(self) -> Options:
+        """What its metadata says of the cache; what isn't of the right kind counts as not said."""
+        found = self.content.get("metadata", {}).get("nachlass")
+        found = found if isinstance(found, dict) else {}
+        deps = found.get("deps")
+        return Options(
+            deps=tuple(str(pattern) for pattern in deps) if isinstance(deps, list) else (),
+            always_run=found.get("always_run") is True,
+            network=str(found.get("network") or ""),
+        )
 
     @property
     def code_cells(self) -> list[Any]:

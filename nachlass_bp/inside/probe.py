@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -35,7 +36,7 @@ def facts() -> dict[str, Any]:
 
 
 def _installed_distributions() -> dict[str, dict[str, str]]:
-    """Return, by name, the version that an import would find (the first on the path) and the directory it lies in."""
+    """Return, by name, what an import would find (the first on the path): version, directory and origin."""
     found: dict[str, dict[str, str]] = {}
     for distribution in metadata.distributions():
         # An interrupted installation leaves metadata without a name or version; pip ignores such a one, too.
@@ -43,8 +44,18 @@ def _installed_distributions() -> dict[str, dict[str, str]]:
         name = details["Name"] if details is not None else None
         if name and details["Version"]:
             directory = os.path.normpath(str(distribution.locate_file("")))
-            found.setdefault(name, {"version": details["Version"], "directory": directory})
+            described = {"version": details["Version"], "directory": directory, "origin": _origin(distribution)}
+            found.setdefault(name, described)
     return found
+
+
+def _origin(distribution: metadata.Distribution) -> str:
+    """Return a digest of what is installed when it came from no index: then the version does not say what it is."""
+    direct = distribution.read_text("direct_url.json")
+    if direct is None:
+        return ""
+    record = distribution.read_text("RECORD") or ""
+    return hashlib.sha256(f"{direct}\0{record}".encode("utf-8", "replace")).hexdigest()
 
 
 if __name__ == "__main__":

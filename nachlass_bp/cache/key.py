@@ -1,0 +1,46 @@
+"""The static key of a notebook: what decides how it runs before it has looked at anything."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from nachlass_bp.cache.trace import Key, digest_of
+from nachlass_bp.interpreter import Interpreter
+from nachlass_bp.notebooks import Notebook
+
+_RUNNER = 1
+"""Raised when the same cells would run in another way than before."""
+_TELLING_TAGS = frozenset({"skip-execution", "raises-exception"})
+
+
+def code_digest(notebook: Notebook) -> str:
+    """Return the digest of what runs: sources and the tags that matter; no outputs, counts, ids or other metadata."""
+    cells = [
+        [str(cell.source), sorted(_TELLING_TAGS.intersection(cell.metadata.get("tags", [])))]
+        for cell in notebook.code_cells
+    ]
+    return digest_of(cells)
+
+
+def packages_of(user: Interpreter) -> dict[str, str]:
+    """Return each distribution with its version and, where a version says too little, the digest of its record."""
+    return {
+        name: f"{found.version} {found.origin}" if found.origin else found.version
+        for name, found in sorted(user.distributions.items())
+    }
+
+
+def key_of(notebook: Notebook, user: Interpreter, kernel_lock: Path, parameters: Mapping[str, object]) -> Key:
+    """Return the key of a notebook in the user's environment."""
+    lock = hashlib.sha256(kernel_lock.read_bytes()).hexdigest()
+    return Key(
+        notebook=notebook.name,
+        cwd=notebook.cwd,
+        code=code_digest(notebook),
+        parameters=digest_of(parameters) if parameters else "",
+        python=f"{user.version} {user.implementation} {user.abi} {user.machine}",
+        packages=digest_of(packages_of(user)),
+        kernel=f"{_RUNNER}-{lock[:32]}",
+    )

@@ -1,0 +1,135 @@
+"""One build's dealings with the stage cache: which notebook is reused, why the others run, what is kept of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from nachlass_bp.cache.compare import World, differences
+from nachlass_bp.cache.digests import DIRECTORY, Entry, blob_of
+from nachlass_bp.cache.store import BlobError, Store, Stored
+from nachlass_bp.cache.trace import Key, Trace
+from nachlass_bp.cache.view import Output
+
+FIRST_RUN = "there is no earlier run"
+_MOST_REASONS = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """Reuse `stored`, or run for these reasons."""
+
+    stored: Stored | None = None
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """What the log says of it, behind the notebook's name."""
+        if self.stored is not None:
+            record = self.stored.trace.record
+            day = datetime.fromisoformat(record.at).date()
+            return f"reused (trained {day}, {saved_text(record.seconds)} saved)"
+        more = f" and {len(self.reasons) - _MOST_REASONS} more" if len(self.reasons) > _MOST_REASONS else ""
+        return f"run ({', '.join(self.reasons[:_MOST_REASONS])}{more})"
+
+
+def saved_text(seconds: float) -> str:
+    """Return a duration as the log has it."""
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+@dataclass(kw_only=True)
+class Session:
+    """The store during one build. `used` are the traces that this build reused or made."""
+
+    store: Store
+    used: list[Path] = field(default_factory=list)
+
+    def decide(self, key: Key, world: World, forced: str | None = None) -> Decision:
+        """Decide about one notebook against what there is now.
+
+        Args:
+            key: What the notebook is.
+            world: What the working tree and the environment hold at this point of the list.
+            forced: Why it has to run whatever its traces say, if it has.
+        """
+        if forced is not None:
+            return Decision(reasons=(forced,))
+        traces, problems = self.store.traces(key.notebook)
+        best: list[str] | None = None
+        for stored in traces:
+            reasons = self._against(stored, key, world)
+            if not reasons:
+                return Decision(stored=stored)
+            if best is None or len(reasons) < len(best):
+                best = reasons
+        if best is None:
+            best = [f"the record of its last run can't be used: {problems[0]}"] if problems else [FIRST_RUN]
+        return Decision(reasons=tuple(best))
+
+    def _against(self, stored: Stored, key: Key, world: World) -> list[str]:
+        trace = stored.trace
+        reasons = differences(trace, key, self.store.packages, world)
+        if reasons:
+            return reasons
+        if trace.not_reusable is not None:
+            return [trace.not_reusable]
+        if link := world.view.link_above(trace.outputs):
+            return [f"{link} is a link now"]  # What it wrote there would go where the link leads.
+        for blob in sorted(trace.blobs):
+            try:
+                self.store.verify(blob)
+            except BlobError:
+                return ["what its last run left is damaged in the cache"]
+        return []
+
+    def keep(self, trace: Trace, packages: Mapping[str, str]) -> None:
+        """Keep a run whose blobs are in the store."""
+        self.store.add_packages(trace.key.packages, packages)
+        self.used.append(self.store.save(trace))
+
+
+def restore_outputs(store: Store, outputs: Mapping[str, Output], root: Path) -> None:
+    """Make a tree hold what a run left there: removals first, from the leaves up, then everything else.
+
+    Raises:
+        BlobError: A blob can't be read.
+    """
+    for path in sorted(outputs, reverse=True):
+        if outputs[path].entry is None:
+            _remove(root / path)
+    for path, output in sorted(outputs.items()):
+        if output.entry is not None:
+            _restore_one(store, output.entry, root / path)
+
+
+def _restore_one(store: Store, entry: Entry, target: Path) -> None:
+    is_directory = target.is_dir() and not target.is_symlink()
+    if os.path.lexists(target) and (is_directory != (entry == DIRECTORY) or target.is_symlink()):
+        _remove(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if entry == DIRECTORY:
+        target.mkdir(exist_ok=True)
+    elif entry.startswith("l:"):
+        _remove(target)
+        target.symlink_to(entry.removeprefix("l:"))
+    elif (blob := blob_of(entry)) is not None:
+        store.restore(blob, target, mode=0o755 if entry.startswith("x:") else 0o644)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        path.unlink()
+
+
+def keep_outputs(store: Store, outputs: Mapping[str, Output], root: Path) -> None:
+    """Put the bytes of a run's outputs into the store."""
+    for path, output in outputs.items():
+        if output.entry is not None and (blob := blob_of(output.entry)) is not None:
+            store.add(root / path, blob)

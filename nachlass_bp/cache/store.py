@@ -1,0 +1,265 @@
+"""The store: bytes by their sha256, traces beside them. Nothing in it is believed before it has been verified.
+
+    <root>/format                     the version of this layout
+    <root>/secret                     the key of the keyed digests of environment variables, 0600
+    <root>/blobs/ab/cdef…             contents
+    <root>/traces/<notebook>/<n>.json traces of a notebook, newest last
+    <root>/packages/<digest>.json     the distributions of an environment
+    <root>/proofs/<inputs>.json       what the proof of the last model looked at
+
+Files are written under another name and renamed, a trace after the blobs that it names: whoever is killed in between
+leaves files that nobody refers to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from nachlass_bp import host
+from nachlass_bp.cache.digests import sha256_of
+from nachlass_bp.cache.trace import Trace, TraceInvalidError, from_json
+
+FORMAT = "1"
+OLDER_TRACES = 3
+"""How many traces of a notebook are kept besides the one that this build used."""
+
+
+class BlobError(Exception):
+    """A blob is missing or is not what its name says."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stored:
+    """A trace and the file that holds it."""
+
+    trace: Trace
+    file: Path
+
+
+class Store:
+    """A directory of one format; opening it discards what is of another."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.discarded: str | None = None
+        self._open()
+
+    def _open(self) -> None:
+        marker = self.root / "format"
+        try:
+            present = marker.read_text(encoding="utf-8")
+        except OSError:
+            present = ""
+        if present != FORMAT:
+            if self.root.exists() and any(self.root.iterdir()):
+                self.discarded = "it is of another format" if present else "it was not finished"
+            shutil.rmtree(self.root, ignore_errors=True)
+            self.root.mkdir(parents=True, exist_ok=True)
+        for name in ("blobs", "traces", "packages", "proofs"):
+            (self.root / name).mkdir(exist_ok=True)
+        if not self._read_secret():
+            # Digests made with another key compare unequal: everything that looked at a variable runs again.
+            self._write(self.root / "secret", secrets.token_hex(32).encode())
+        if present != FORMAT:
+            self._write(marker, FORMAT.encode())
+
+    def _read_secret(self) -> bytes:
+        with contextlib.suppress(OSError):
+            secret = (self.root / "secret").read_bytes()
+            if len(secret) == 64:
+                return secret
+        return b""
+
+    def keyed_digest(self, value: str) -> str:
+        """Return a digest from which nobody who has not this store can guess the value."""
+        return hmac.new(self._read_secret(), value.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
+
+    # --- blobs ---
+
+    def add(self, source: Path, digest: str | None = None) -> str:
+        """Keep a copy of a file, unless one with the `digest` is there already; return its sha256."""
+        if digest is not None and self.path_of(digest).exists():
+            return digest
+        temporary = self._temporary()
+        try:
+            host.copy_file(str(source), str(temporary))
+            temporary.chmod(0o600)
+            # Of the copy: the source might change under our hands.
+            digest = sha256_of(temporary)
+            target = self.path_of(digest)
+            if not target.exists():
+                target.parent.mkdir(exist_ok=True)
+                temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return digest
+
+    def verify(self, digest: str) -> None:
+        """Read a blob to its end.
+
+        Raises:
+            BlobError: It is missing or damaged.
+        """
+        try:
+            if sha256_of(self.path_of(digest)) == digest:
+                return
+        except OSError as error:
+            raise BlobError(f"{digest} can't be read: {error.strerror}") from error
+        # Out of the way, so that the next run can put the right bytes there.
+        self.path_of(digest).unlink(missing_ok=True)
+        raise BlobError(f"{digest} is damaged")
+
+    def restore(self, digest: str, target: Path, *, mode: int = 0o644) -> None:
+        """Write a blob to `target`, replacing what is there in one step.
+
+        Raises:
+            BlobError: It can't be read.
+        """
+        new = target.with_name(f".{target.name[:100]}.nachlass-new")
+        try:
+            host.copy_file(str(self.path_of(digest)), str(new))
+        except FileNotFoundError as error:
+            raise BlobError(f"{digest} is missing") from error
+        new.chmod(mode)
+        new.replace(target)
+
+    def path_of(self, digest: str) -> Path:
+        """Return where a blob is, or would be; it is for reading only."""
+        return self.root / "blobs" / digest[:2] / digest[2:]
+
+    # --- traces ---
+
+    def traces(self, notebook: str) -> tuple[list[Stored], list[str]]:
+        """Return a notebook's traces, newest first, and what is wrong with those that can't be read."""
+        return _read_traces(self.root / "traces" / _quoted(notebook))
+
+    def save(self, trace: Trace) -> Path:
+        """Write a trace, whose blobs have to be there."""
+        directory = self.root / "traces" / _quoted(trace.key.notebook)
+        directory.mkdir(exist_ok=True)
+        numbers = [int(file.stem) for file in directory.glob("*.json") if file.stem.isdigit()]
+        target = directory / f"{max(numbers, default=0) + 1:08d}.json"
+        self._write(target, trace.to_json().encode())
+        return target
+
+    def all_traces(self) -> list[list[Stored]]:
+        """Return the traces of every notebook, newest first."""
+        directories = sorted(path for path in (self.root / "traces").iterdir() if path.is_dir())
+        return [traces for directory in directories if (traces := _read_traces(directory)[0])]
+
+    # --- packages ---
+
+    def add_packages(self, digest: str, packages: Mapping[str, str]) -> None:
+        """Keep the list of distributions that a key's digest stands for."""
+        target = self.root / "packages" / f"{digest}.json"
+        if not target.exists():
+            self._write(target, json.dumps(packages, sort_keys=True).encode())
+
+    def packages(self, digest: str) -> dict[str, str]:
+        """Return the list behind a digest, empty if it is lost."""
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads((self.root / "packages" / f"{digest}.json").read_text(encoding="utf-8"))
+            if isinstance(found, dict):
+                return found
+        return {}
+
+    # --- proofs ---
+
+    def proof(self, inputs: str) -> Path:
+        """Return where the record of a proof is, or would be (`nachlass_bp.reuse`)."""
+        return self.root / "proofs" / f"{inputs}.json"
+
+    def write_proof(self, inputs: str, text: str) -> None:
+        """Keep the record of the last proof, and no other."""
+        shutil.rmtree(self.root / "proofs")
+        (self.root / "proofs").mkdir()
+        self._write(self.proof(inputs), text.encode())
+
+    # --- size ---
+
+    def evict(self, used: Iterable[Path], limit_bytes: int | None) -> int:
+        """Drop what no build is likely to ask for again; return the bytes that are left.
+
+        Kept are the traces that this build used and, of each notebook, the newest three others; over `limit_bytes`
+        those others go, oldest first. A blob goes with the last trace that names it.
+        """
+        keep = set(used)
+        others: list[Stored] = []
+        for traces in self.all_traces():
+            mine = [stored for stored in traces if stored.file not in keep]
+            others += mine[:OLDER_TRACES]
+            for stored in mine[OLDER_TRACES:]:
+                stored.file.unlink(missing_ok=True)
+        size = self._sweep()
+        others.sort(key=lambda stored: stored.trace.record.at)
+        while limit_bytes is not None and size > limit_bytes and others:
+            others.pop(0).file.unlink(missing_ok=True)
+            size = self._sweep()
+        return size
+
+    def _sweep(self) -> int:
+        """Remove what no trace names; return the size of the rest, in bytes."""
+        blobs: set[str] = set()
+        packages: set[str] = set()
+        for stored in (each for traces in self.all_traces() for each in traces):
+            blobs |= stored.trace.blobs
+            packages.add(stored.trace.key.packages)
+        for file in (self.root / "proofs").glob("*.json"):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                blobs.add(json.loads(file.read_text(encoding="utf-8")).get("sample"))
+        size = 0
+        for path in self.root.rglob("*"):
+            if path.is_dir():
+                continue
+            parent = path.parent.name
+            is_lost_blob = path.parent.parent.name == "blobs" and parent + path.name not in blobs
+            is_lost_list = parent == "packages" and path.stem not in packages
+            if is_lost_blob or is_lost_list or path.name.startswith(".new-"):
+                path.unlink(missing_ok=True)
+            else:
+                size += path.stat().st_size
+        for directory in (self.root / "traces").iterdir():
+            with contextlib.suppress(OSError):
+                directory.rmdir()  # Only if it is empty.
+        return size
+
+    def _temporary(self) -> Path:
+        descriptor, name = tempfile.mkstemp(prefix=".new-", dir=self.root)
+        os.close(descriptor)
+        return Path(name)
+
+    def _write(self, target: Path, data: bytes) -> None:
+        temporary = self._temporary()
+        temporary.write_bytes(data)
+        temporary.replace(target)
+
+
+def _read_traces(directory: Path) -> tuple[list[Stored], list[str]]:
+    found: list[Stored] = []
+    problems: list[str] = []
+    for file in sorted(directory.glob("*.json"), reverse=True):
+        try:
+            found.append(Stored(trace=from_json(file.read_text(encoding="utf-8")), file=file))
+        except (OSError, ValueError) as error:
+            problems.append(str(error) if isinstance(error, TraceInvalidError) else "it is damaged")
+            file.unlink(missing_ok=True)
+    return found, problems
+
+
+def _quoted(notebook: str) -> str:
+    """Return a file name for a notebook's path: one component, of a length that every file system takes."""
+    name = quote(notebook, safe="")
+    if len(name) <= 200:
+        return name
+    return f"{name[:150]}~{hashlib.sha256(notebook.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}"
