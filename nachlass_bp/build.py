@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from nachlass_bp import bindings, config, host, interpreter, notebooks, overlays, proof, tree
+from nachlass_bp import bindings, config, host, interpreter, notebooks, overlays, proof, reuse, training
 from nachlass_bp.cnb import launch
-from nachlass_bp.cnb.layer import Layer
 from nachlass_bp.config import Configuration
 from nachlass_bp.context import BuildContext
-from nachlass_bp.errors import NothingSavedError, SklearnMissingError
+from nachlass_bp.errors import SklearnMissingError
 from nachlass_bp.interpreter import Interpreter
 from nachlass_bp.layers import kernel, packages, scorer, stages
-from nachlass_bp.layers.scorer import ScorerLayer
-from nachlass_bp.layers.stages import SavedStage
 from nachlass_bp.notebooks import Notebook
 from nachlass_bp.output import Output, size_text
-from nachlass_bp.runner import execution
-from nachlass_bp.runner.kernel import KernelConfiguration
-from nachlass_bp.tree import WorkingTree
+from nachlass_bp.reuse import Facts
+from nachlass_bp.room import Room
+from nachlass_bp.training import Trained
 from nachlass_bp.version import version
 from scorer import manifest
 from scorer.manifest import Manifest
@@ -52,32 +48,14 @@ def build(context: BuildContext, output: Output) -> None:
     kernel_site = kernel.ensure(context, output)
     service = scorer.ensure(context, output)
 
-    room = _Room(context=context, user=user, kernel_site=kernel_site, service=service, output=output)
-    layer = stages.layer(context)
-    layer.empty()
+    room = Room(context=context, user=user, kernel_site=kernel_site, service=service, output=output)
+    before = reuse.previous_metadata(stages.layer(context))
     with tempfile.TemporaryDirectory(prefix="nachlass-build-") as scratch:
-        workspace = tree.create(context.app_dir, layer.path / stages.TREE)
-        saved, samples = _run_all(room, configuration, to_run, secrets, workspace, Path(scratch))
+        trained = training.train(room, configuration, to_run, secrets, Path(scratch))
         output.heading("Scoring service")
-        plan = _plan(room, configuration, to_run, saved[-1].notebook, layer.path)
-        built = stages.finish(layer, workspace, saved, samples, plan, output)
-    _export(context, layer, service, built, user, output)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Room:
-    """What every step of one build works with."""
-
-    context: BuildContext
-    user: Interpreter
-    kernel_site: Path
-    service: ScorerLayer
-    output: Output
-
-    @property
-    def fallback_paths(self) -> tuple[str, ...]:
-        """Where a cloudpickle comes from when the requirements have none: last on the path, now and at launch."""
-        return () if "cloudpickle" in self.user.distributions else (str(self.service.cloudpickle_dir),)
+        plan = _plan(room, configuration, to_run, trained.saved[-1].notebook, stages.layer(context).path)
+        facts = _finish(room, trained, plan, before)
+    _export(room, facts)
 
 
 def _say_what_runs(
@@ -94,94 +72,8 @@ def _say_what_runs(
         output.step(f"From service bindings they get {', '.join(sorted(secrets))}")
 
 
-def _run_all(
-    room: _Room,
-    configuration: Configuration,
-    to_run: Sequence[Notebook],
-    secrets: Mapping[str, str],
-    workspace: WorkingTree,
-    scratch: Path,
-) -> tuple[list[SavedStage], list[Path]]:
-    """Run the notebooks in order; return the saved stages, one a notebook, and the files of candidate samples."""
-    companion = overlays.choose_overlay(
-        room.context.buildpack_dir / "locks" / "kernel.json",
-        {name: found.version for name, found in room.user.distributions.items()},
-    )
-    for replaced in companion.replaced:
-        room.output.step(f"In the notebooks' kernel: {replaced}")
-    kernel_configuration = KernelConfiguration(
-        overlay_module=str(room.service.overlay_module),
-        site=str(room.kernel_site),
-        names=companion.names,
-        distributions=companion.distributions,
-        fallback_paths=room.fallback_paths,
-        import_paths=(str(workspace.root),),
-        tree=str(workspace.root),
-        app_dir=str(workspace.app_dir),
-    )
-    saved: dict[str, SavedStage] = {}
-    samples: list[Path] = []
-    for number, notebook in enumerate(to_run, start=1):
-        room.output.heading(f"Notebook {number} of {len(to_run)}: {notebook.name}")
-        directory = scratch / f"{number:02d}"
-        directory.mkdir()
-        job = execution.Job(
-            notebook=notebook,
-            python=room.user.executable,
-            tree=workspace.root,
-            kernel=kernel_configuration,
-            env=user_environment(room.context.env, room.user),
-            variables=secrets,
-            stage_file=directory / "stage" / f"{notebook.stem}.sav",
-            samples_file=directory / "samples.pickle",
-            kept_file=_kept_file(room.context, notebook),
-            home=configuration.home.value,
-            timeout_s=configuration.timeout_s.value,
-        )
-        if _run_one(job, workspace, room.output):
-            saved[notebook.name] = SavedStage(notebook=notebook, file=job.stage_file)
-        if job.samples_file.exists():
-            samples.append(job.samples_file)
-    if not saved:
-        last = to_run[-1]
-        path = str(scratch / f"{len(to_run):02d}" / "stage" / f"{last.stem}.sav")
-        others = [notebook.name for notebook in to_run[:-1]]
-        raise NothingSavedError(notebook=last.name, stage_path=path, cell_count=len(last.code_cells), others=others)
-    return list(saved.values()), samples
-
-
-def _run_one(job: execution.Job, workspace: WorkingTree, output: Output) -> bool:
-    """Run one notebook; return whether it saved a stage. Here is where a cache may answer instead."""
-    sav = job.notebook.sav_path
-    before = workspace.fingerprint(sav)
-    output.step(f"Running {len(job.notebook.code_cells)} code cells")
-    result = execution.run(job, output)
-    if not result.saved:
-        output.step(f"Done in {result.seconds:.1f} s; it saved no stage, so it counts as data preparation")
-        return False
-    output.step(f"Saved a stage ({size_text(job.stage_file.stat().st_size)}) in {result.seconds:.1f} s")
-    # A file that stood there before this run is somebody's older stage: the next notebook must not load that one.
-    if workspace.fingerprint(sav) == before:
-        target = workspace.root / sav
-        host.remove_tree(target)  # It may be a link out of the tree, or a directory.
-        target.parent.mkdir(parents=True, exist_ok=True)  # The notebook may have deleted its own.
-        shutil.copyfile(job.stage_file, target)
-    return True
-
-
-def _kept_file(context: BuildContext, notebook: Notebook) -> Path | None:
-    return context.report_dir / "notebooks" / notebook.name if context.report_dir else None
-
-
-def user_environment(env: Mapping[str, str], user: Interpreter) -> dict[str, str]:
-    """Return the environment of the user's interpreter: the build's, our virtual environment first if there is one."""
-    if user.prefix == user.base_prefix or env.get("VIRTUAL_ENV") == str(user.prefix):
-        return dict(env)
-    return packages.environment(env, user.prefix)
-
-
 def _plan(
-    room: _Room, configuration: Configuration, to_run: Sequence[Notebook], predictor: Notebook, layer_path: Path
+    room: Room, configuration: Configuration, to_run: Sequence[Notebook], predictor: Notebook, layer_path: Path
 ) -> stages.Plan:
     context, user = room.context, room.user
     root = layer_path / stages.TREE
@@ -209,9 +101,7 @@ def _plan(
             app_dir=str(context.app_dir),
         ),
         versions={**versions, "python": user.version},
-        launcher=proof.Launcher(
-            python=user.executable, file=room.service.launcher, env=launch_environment(context.env, user)
-        ),
+        launcher=proof.Launcher(python=user.executable, file=room.service.launcher, env=launch_environment(room)),
         ship=configuration.ship.value,
         ship_sample=configuration.ship_sample.value,
         sample_out=context.report_dir / "sample.json" if context.report_dir else None,
@@ -219,9 +109,9 @@ def _plan(
     )
 
 
-def launch_environment(env: Mapping[str, str], user: Interpreter) -> dict[str, str]:
+def launch_environment(room: Room) -> dict[str, str]:
     """Return what a launched process will have of it: neither the build's settings nor the lifecycle's variables."""
-    kept = user_environment(env, user)
+    kept = room.user_environment
     return {name: value for name, value in kept.items() if not name.startswith(("CNB_", "PIP_", "NACHLASS_"))}
 
 
@@ -229,25 +119,47 @@ def _locked_version(lock: Path) -> str:
     return lock.read_text(encoding="utf-8").partition("cloudpickle==")[2].split()[0]
 
 
-def _export(
-    context: BuildContext, layer: Layer, service: ScorerLayer, built: Manifest, user: Interpreter, output: Output
-) -> None:
+def _finish(room: Room, trained: Trained, plan: stages.Plan, before: Mapping[str, Any]) -> Facts:
+    """Make and prove the `stages` layer, or leave it to the previous image, which has the same."""
+    layer, store = stages.layer(room.context), trained.store
+    inputs: str | None = None
+    if store is not None and trained.is_traced:
+        inputs = reuse.inputs_of(trained.traces, plan, trained.desk.view, room.service.key)
+        if facts := reuse.find(before, inputs, store, trained.desk.view, plan.sample_out):
+            layer.discard()
+            layer.declare(reuse.metadata(before["key"], inputs))
+            room.output.step("Keeping the model of the previous build, which is the same")
+            return facts
+    finished = stages.finish(layer, trained.desk.tree(), trained.saved, trained.samples, plan, room.output)
     key = stages.content_key(layer.path)
     layer.seal(key)
-    layer.declare({"key": key})
+    layer.declare(reuse.metadata(key, inputs))
+    facts = _facts(finished.manifest, room.user)
+    if store is not None and inputs is not None and finished.opened is not None:
+        reuse.keep(store, inputs, facts, finished.opened, trained.desk.view, plan.sample_out)
+    return facts
+
+
+def _facts(built: Manifest, user: Interpreter) -> Facts:
     assert built.model is not None
-    web = launch.Process(type="web", command=[str(user.executable), str(service.launcher), "web"], default=True)
-    launch.write(
-        context.layers_dir,
-        [web],
-        {
+    return Facts(
+        labels={
             "io.nachlass.version": built.nachlass_version,
             "io.nachlass.stages": ",".join(f"{stage.name}={stage.estimator}" for stage in built.stages),
             "io.nachlass.task": built.model.task,
             "io.nachlass.python": user.version,
             "io.nachlass.scikit-learn": built.versions["scikit-learn"],
         },
+        lines=[
+            *(f"{stage.notebook}: {stage.estimator} ({size_text(stage.size_bytes)})" for stage in built.stages),
+            f"The pipeline loads and predicts as the service will run it ({built.model.task})",
+        ],
     )
-    for stage in built.stages:
-        output.step(f"{stage.notebook}: {stage.estimator} ({size_text(stage.size_bytes)})")
-    output.step(f"The pipeline loads and predicts as the service will run it ({built.model.task})")
+
+
+def _export(room: Room, facts: Facts) -> None:
+    command = [str(room.user.executable), str(room.service.launcher), "web"]
+    web = launch.Process(type="web", command=command, default=True)
+    launch.write(room.context.layers_dir, [web], facts.labels)
+    for line in facts.lines:
+        room.output.step(line)

@@ -21,8 +21,12 @@ else:
 
 T = TypeVar("T")
 NotebookCwd = Literal["notebook", "root"]
-_LISTS = ("notebooks", "ship")
-_KEYS = ("notebooks", "notebook_cwd", "timeout", "upgrade", "ship", "sample")
+CacheMode = Literal["trace", "conservative", "off"]
+_KEYS = (
+    *("notebooks", "notebook_cwd", "timeout", "upgrade", "ship", "sample"),
+    *("cache", "always_run", "network", "cache_max_bytes", "offline"),
+)
+_LISTS = ("notebooks", "ship", "always_run")
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
 
@@ -40,6 +44,8 @@ class Configuration:
 
     `notebooks` is None when nothing lists them. `timeout_s` limits each notebook, in seconds. `ship` holds globs
     relative to the application directory. `home` is the directory that notebooks see as HOME, None for a fresh one.
+    `always_run` names notebooks that are never reused; `assume_stable_network` lets those be that used the network.
+    `cache_max_bytes` None means no limit.
     """
 
     notebooks: Setting[tuple[str, ...] | None]
@@ -49,6 +55,11 @@ class Configuration:
     ship: Setting[tuple[str, ...]]
     ship_sample: Setting[bool]
     home: Setting[Path | None]
+    cache: Setting[CacheMode]
+    always_run: Setting[tuple[str, ...]]
+    assume_stable_network: Setting[bool]
+    cache_max_bytes: Setting[int | None]
+    offline: Setting[bool]
 
 
 def read(context: BuildContext) -> Configuration:
@@ -87,6 +98,34 @@ def read(context: BuildContext) -> Configuration:
             "NACHLASS_SAMPLE=ship",
         ),
         home=source.get("NACHLASS_HOME", None, _directory, None, "an existing directory", "NACHLASS_HOME=/data/home"),
+        cache=source.get(
+            "NACHLASS_CACHE",
+            "cache",
+            _cache,
+            "trace",
+            "'trace', 'conservative' or 'off'",
+            "NACHLASS_CACHE=conservative",
+        ),
+        always_run=source.get(
+            "NACHLASS_ALWAYS_RUN",
+            "always_run",
+            _names,
+            (),
+            "a comma-separated list of notebooks",
+            "NACHLASS_ALWAYS_RUN=01-download.ipynb",
+        ),
+        assume_stable_network=source.get(
+            "NACHLASS_NETWORK", "network", _network, False, "'assume-stable'", "NACHLASS_NETWORK=assume-stable"
+        ),
+        offline=source.get("NACHLASS_OFFLINE", "offline", _boolean, False, "true or false", "NACHLASS_OFFLINE=1"),
+        cache_max_bytes=source.get(
+            "NACHLASS_CACHE_MAX_BYTES",
+            "cache_max_bytes",
+            _count,
+            None,
+            "a whole number of bytes",
+            "NACHLASS_CACHE_MAX_BYTES=2000000000",
+        ),
     )
 
 
@@ -242,6 +281,33 @@ def _ship_sample(value: object) -> bool:
     if _stripped(value) in ("ship", "none"):
         return _stripped(value) == "ship"
     raise ValueError(value)
+
+
+def _cache(value: object) -> CacheMode:
+    match _stripped(value):
+        case "trace":
+            return "trace"
+        case "conservative":
+            return "conservative"
+        case "off":
+            return "off"
+        case _:
+            raise ValueError(value)
+
+
+def _network(value: object) -> bool:
+    if _stripped(value) != "assume-stable":
+        raise ValueError(value)
+    return True
+
+
+def _count(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise TypeError(value)
+    count = int(value)
+    if count < 0:
+        raise ValueError(value)
+    return count
 
 
 def _directory(value: object) -> Path | None:

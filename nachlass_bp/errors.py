@@ -475,6 +475,20 @@ class KernelStartError(BuildpackError):
         )
 
 
+class OfflineUnavailableError(BuildpackError):
+    """NACHLASS_OFFLINE asks for what this system cannot give."""
+
+    reference = "offline-unavailable"
+
+    def __init__(self, *, problem: str) -> None:
+        super().__init__(
+            heading="The notebooks can't be kept from the network here",
+            body="NACHLASS_OFFLINE is set, and the filter that refuses Internet sockets can't be installed on this system.",
+            advice="Build on Linux (x86-64 or aarch64) in a container that allows seccomp, or unset NACHLASS_OFFLINE.",
+            details=problem or None,
+        )
+
+
 class NotebookTimeoutError(BuildpackError):
     """A notebook ran longer than it may."""
 

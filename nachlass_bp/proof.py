@@ -62,6 +62,7 @@ class Proof:
     predictions: Sequence[Any]
     repeatable: bool
     opened: tuple[str, ...]
+    listed_by_imports: Mapping[str, int]
     warnings: tuple[str, ...]
 
 
@@ -112,6 +113,7 @@ def run(launcher: Launcher, draft: Manifest, manifest_file: Path, request: Reque
         predictions=report["predictions"],
         repeatable=report["repeatable"],
         opened=tuple(report["opened"]),
+        listed_by_imports=report["listed_by_imports"],
         warnings=tuple(report["warnings"]),
     )
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from nachlass_bp import host
 
 _NOT_OUTPUT = {"__pycache__", ".ipynb_checkpoints", ".virtual_documents"}
-Fingerprint = tuple[int, int, int]
-"""Size, modification time in ns, inode: enough to say "not touched since we copied it", within one build."""
+Fingerprint = tuple[int, int, int, int]
+"""Size, times of modification and change in ns, inode: enough to say "not touched since", within one build."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,10 @@ class WorkingTree:
     def matching(self, patterns: Sequence[str]) -> list[str]:
         """Return the files of the tree that match one of the glob patterns (`*` also crosses directories)."""
         return sorted(name for name in _files(self.root) if any(fnmatch(name, pattern) for pattern in patterns))
+
+    def snapshot(self) -> dict[str, Fingerprint]:
+        """Return the present fingerprints of everything in the tree, directories and links too, by path with `/`."""
+        return dict(_everything(self.root))
 
     def shrink(self, ship: Iterable[str]) -> None:
         """Replace the tree by links into the application directory, with the files of `ship` beside them."""
@@ -109,7 +113,21 @@ def _fingerprint(path: Path) -> Fingerprint | None:
         found = path.lstat()
     except OSError:
         return None
-    return (found.st_size, found.st_mtime_ns, found.st_ino)
+    return (found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns)
+
+
+def _everything(root: Path) -> Iterator[tuple[str, Fingerprint]]:
+    for directory, names, files in os.walk(root):
+        names[:] = [name for name in names if name not in _NOT_OUTPUT]
+        for name in [*names, *files]:
+            path = os.path.join(directory, name)  # noqa: PTH118
+            found = os.lstat(path)
+            kind = stat.S_IFMT(found.st_mode)
+            relative = os.path.relpath(path, root)
+            if kind == stat.S_IFDIR:
+                yield relative, (0, 0, kind, 0)
+            elif kind in {stat.S_IFREG, stat.S_IFLNK}:
+                yield relative, (found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns)
 
 
 def _is_below(name: str, directory: Path) -> bool:

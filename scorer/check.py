@@ -73,17 +73,20 @@ def _run(request: Request, watch: ReadWatch | None) -> dict[str, Any]:
     proof = prove(pipeline, candidates, ship_sample=request.ship_sample)
     if request.sample_out is not None:
         _write_private(request.sample_out, dump(proof.rows))
-    return _report(proof, stages, [] if watch is None else watch.opened(), skipped)
+    return _report(proof, stages, watch, skipped)
 
 
-def _report(proof: Proof, stages: list[models.LoadedStage], opened: list[str], skipped: list[str]) -> dict[str, Any]:
+def _report(
+    proof: Proof, stages: list[models.LoadedStage], watch: ReadWatch | None, skipped: list[str]
+) -> dict[str, Any]:
     return {
         "ok": True,
         "model": dataclasses.asdict(proof.model),
         "stages": [{"estimator": stage.estimator_name, "format": stage.format} for stage in stages],
         "predictions": proof.predictions,
         "repeatable": proof.repeatable,
-        "opened": opened,
+        "opened": [] if watch is None else watch.opened(),
+        "listed_by_imports": {} if watch is None else watch.listed_by_imports(),
         "warnings": [*skipped, *proof.warnings],
     }
 

@@ -30,14 +30,33 @@ def main() -> None:
         del sys.path[0]
     overlay = _load("_nachlass_overlay", Path(configuration["overlay_module"]))
     overlay.install(configuration["site"], configuration["names"], configuration["distributions"])
+    _load(_INSIDE, here / "__init__.py")
+    if configuration["trace_file"]:
+        importlib.import_module(f"{_INSIDE}.tracer").trace(
+            configuration["trace_file"], configuration["tree"], configuration["own_directories"]
+        )
     # IPython adds '', the notebook's directory, before the first site-packages: where every Jupyter has it.
     sys.path += [*configuration["fallback_paths"], *configuration["import_paths"]]
     if configuration["app_dir"]:
         overlay.redirect(configuration["app_dir"], configuration["tree"])
-    _load(_INSIDE, here / "__init__.py")
     importlib.import_module(f"{_INSIDE}.pointers").refuse_pointers(configuration["tree"])
     importlib.import_module(f"{_INSIDE}.observe").observe_fits()
+    _limit_sockets(configuration["sockets"], configuration["unavailable_status"])
     _run_kernel(Path(configuration["site"]))
+
+
+def _limit_sockets(wanted: str, unavailable_status: int) -> None:
+    """Refuse Internet sockets, or tell the driver that listens at `wanted` of them; "" for neither."""
+    sockets: Any = importlib.import_module(f"{_INSIDE}.sockets")
+    if wanted == "refuse":
+        try:
+            sockets.refuse()
+        except OSError as error:
+            sys.stderr.write(f"The network can't be refused: {error}\n")
+            sys.exit(unavailable_status)
+    elif wanted:
+        with contextlib.suppress(OSError):  # The driver sees that nobody has come.
+            sockets.watch(wanted)
 
 
 def _die_with_parent() -> None:
@@ -76,6 +95,7 @@ def _run_kernel(site: Path) -> None:
     app.initialize([*sys.argv[1:], "--HistoryManager.hist_file=:memory:"])
     failure = importlib.import_module(f"{_INSIDE}.failure")
     app.shell.events.register("pre_run_cell", failure.remember_cell)
+    app.shell.events.register("pre_run_cell", importlib.import_module(f"{_INSIDE}.tracer").cell_begins)
     app.shell.events.register("post_run_cell", failure.remember_result)
     app.start()
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from nachlass_bp.cnb import launch
 from nachlass_bp.cnb.layer import Layer
 from nachlass_bp.context import BuildContext
 from nachlass_bp.errors import ProofFailedError, StageUnreadableError
+from nachlass_bp.inotify import Openings, Watch, WatchError
 from nachlass_bp.notebooks import Notebook
 from nachlass_bp.output import Output, size_text
 from nachlass_bp.proof import Launcher, Proof, Request
@@ -50,6 +53,14 @@ class Plan:
     limit_s: float | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finished:
+    """A filled layer. `opened` are the files of the tree that the proof opened, None where not all can be told."""
+
+    manifest: Manifest
+    opened: frozenset[str] | None
+
+
 def layer(context: BuildContext) -> Layer:
     """Return the layer: launch only, so that an unchanged model is reused from the previous image."""
     return Layer(layers_dir=context.layers_dir, name="stages", launch=True)
@@ -57,8 +68,8 @@ def layer(context: BuildContext) -> Layer:
 
 def finish(
     stages: Layer, tree: WorkingTree, saved: Sequence[SavedStage], samples: Sequence[Path], plan: Plan, output: Output
-) -> Manifest:
-    """Fill the layer from what the notebooks left, prove that the service works with it, and return its manifest.
+) -> Finished:
+    """Fill the layer from what the notebooks left, and prove that the service works with it.
 
     Raises:
         BuildpackError: The pipeline does not load, compose or predict as `web` would run it.
@@ -73,7 +84,7 @@ def finish(
         launch=plan.launch,
         versions=plan.versions,
     )
-    proof = _prove(stages, tree, draft, samples, plan, output)
+    proof, opened = _prove(stages, tree, draft, samples, plan, output)
     for warning in proof.warnings:
         output.warning(warning)
     final = replace(
@@ -86,7 +97,7 @@ def finish(
     )
     final.write(stages.path / MANIFEST)
     launch.write_env(stages.path, {"NACHLASS_MANIFEST": str(stages.path / MANIFEST)})
-    return final
+    return Finished(manifest=final, opened=opened)
 
 
 def _unique_names(saved: Sequence[SavedStage]) -> list[tuple[str, SavedStage]]:
@@ -137,21 +148,33 @@ def _take(named: tuple[str, SavedStage], index: int, layer_path: Path) -> Stage:
 
 def _prove(
     stages: Layer, tree: WorkingTree, draft: Manifest, samples: Sequence[Path], plan: Plan, output: Output
-) -> Proof:
-    """Prove the pipeline where the notebooks ran, ship what it read there, and prove it again as the image has it."""
+) -> tuple[Proof, frozenset[str] | None]:
+    """Prove the pipeline where the notebooks ran, ship what it read there, and prove it again as the image has it.
+
+    Returns:
+        The proof, and the files of the tree that it opened, None where not all of them can be told.
+    """
     scratch = samples[0].parent if samples else stages.path.parent
     file = stages.path / MANIFEST
-    final = Request(samples=samples, ship_sample=plan.ship_sample, sample_out=plan.sample_out, limit_s=plan.limit_s)
-    new = [name for name in tree.outputs() if not name.endswith(".sav")] or tree.matching(plan.ship)
-    if not new:
-        tree.shrink([])
-        return proofs.run(plan.launcher, draft, file, final, scratch)
-    there = proofs.run(plan.launcher, draft, file, replace(final, watch=tree.root, sample_out=None), scratch)
-    ship = _to_ship(tree, there.opened, plan.ship)
+    final = Request(
+        samples=samples, ship_sample=plan.ship_sample, sample_out=plan.sample_out, limit_s=plan.limit_s, watch=tree.root
+    )
+    openings: Openings | None = None
+    with _watching(tree) as watch:
+        there = proofs.run(plan.launcher, draft, file, final, scratch)
+        if watch is not None:
+            openings = watch.take()
+    opened = frozenset({*map(os.path.normpath, there.opened), *(openings.files if openings is not None else ())})
+    told = opened if openings is not None and openings.problem is None else None
+    ship = _to_ship(tree, opened, plan.ship)
     for name in ship:
         output.step(f"Shipping {name}, which the model reads ({size_text((tree.root / name).stat().st_size)})")
+    outputs = [name for name in tree.outputs() if not name.endswith(".sav")]
     tree.shrink(ship)
-    here = proofs.run(plan.launcher, draft, file, final, scratch)
+    if not ship and (not outputs or (openings is not None and not _could_notice(there, openings, outputs))):
+        # The model opened nothing of what is gone now, nor looked where it was: it can't notice.
+        return there, told
+    here = proofs.run(plan.launcher, draft, file, replace(final, watch=None), scratch)
     if there.repeatable and here.predictions != there.predictions:
         raise ProofFailedError(
             notebook=draft.stages[-1].notebook,
@@ -159,13 +182,38 @@ def _prove(
             hint="It reads a file that a notebook wrote, in a way that nachlass can't see. Name such files:\n"
             "  NACHLASS_SHIP=data/vocabulary.json",
         )
-    return here
+    return here, told
 
 
-def _to_ship(tree: WorkingTree, opened: Sequence[str], patterns: Sequence[str]) -> list[str]:
+@contextmanager
+def _watching(tree: WorkingTree) -> Iterator[Watch | None]:
+    """Yield a watch of the tree, None where there is no inotify that can be trusted."""
+    try:
+        watch = Watch(tree.root)
+    except WatchError:
+        yield None
+        return
+    try:
+        watch.prove()
+        yield watch
+    except WatchError:
+        yield None
+    finally:
+        watch.stop()
+
+
+def _could_notice(proof: Proof, openings: Openings, outputs: Sequence[str]) -> bool:
+    """Whether the model may have looked where an output is, otherwise than by opening it."""
+    if openings.problem is not None or any(name.endswith((".py", ".so")) for name in outputs):
+        return True
+    directories = {os.path.dirname(name) for name in outputs}  # noqa: PTH120 - "" is the root
+    return any(openings.directories[each] > proof.listed_by_imports.get(each, 0) for each in directories)
+
+
+def _to_ship(tree: WorkingTree, opened: AbstractSet[str], patterns: Sequence[str]) -> list[str]:
     outputs = set(tree.outputs())
     wanted = set(tree.matching(patterns)) if patterns else set()
-    return sorted((outputs & {os.path.normpath(name) for name in opened}) | wanted)
+    return sorted((outputs & opened) | wanted)
 
 
 def _versions_of(versions: Mapping[str, str]) -> dict[str, str]:

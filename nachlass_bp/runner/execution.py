@@ -7,7 +7,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,13 @@ import nbformat
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from nachlass_bp import host
-from nachlass_bp.errors import KernelDiedError, KernelStartError, NotebookTimeoutError, StageUnreadableError
+from nachlass_bp.errors import (
+    KernelDiedError,
+    KernelStartError,
+    NotebookTimeoutError,
+    OfflineUnavailableError,
+    StageUnreadableError,
+)
 from nachlass_bp.notebooks import Notebook
 from nachlass_bp.output import Output, size_text
 from nachlass_bp.runner import failures
@@ -28,6 +34,7 @@ from nachlass_bp.runner.kernel import (
     out_of_memory,
     scratch_directory,
 )
+from nachlass_bp.sockets import SocketWatch
 
 _SKIP_TAG = "skip-execution"
 """nbclient's and Jupyter Book's name for a cell that a run leaves out."""
@@ -52,14 +59,23 @@ class Job:
     kept_file: Path | None
     home: Path | None
     timeout_s: float | None
+    trace_file: Path | None = None
+    offline: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """What a run left: whether it saved a stage, and how long its cells took."""
+    """What a run left: whether it saved a stage, how long its cells took, the kernel's peak memory where it is told.
+
+    `untraced` says why the kernel's account of what it looked at isn't whole, None when it is. `sockets` are the
+    Internet sockets that it and all that it started made, None where that is not told.
+    """
 
     saved: bool
     seconds: float
+    peak_bytes: int | None
+    untraced: str | None
+    sockets: int | None
 
 
 def run(job: Job, output: Output) -> Run:
@@ -79,20 +95,31 @@ async def _run(job: Job, scratch: Path, output: Output) -> Run:
     home = job.home or scratch / "home"
     home.mkdir(exist_ok=True)
     position = _Position(job.notebook)
-    kernel = Kernel(job.python, job.kernel, scratch)
+    own = [*job.kernel.own_directories, str(scratch), str(job.stage_file.parent), str(job.samples_file.parent)]
+    trace_file = str(job.trace_file) if job.trace_file is not None else ""
+    watch = SocketWatch(scratch / "s") if job.trace_file is not None and not job.offline else None
+    sockets = "refuse" if job.offline else str(scratch / "s") if watch is not None else ""
+    configuration = replace(job.kernel, own_directories=own, trace_file=trace_file, sockets=sockets)
+    kernel = Kernel(job.python, configuration, scratch)
     client = StreamingClient(job.notebook.content, kernel, lambda line: output.detail(f"{position.label} {line}"))
     execution = _Execution(job, kernel, client, position, home, scratch / "kernel.log")
     env = kernel_environment(job.env, {**job.variables, **_stage_variables(job)}, home, scratch)
+    sockets_before = 0
     try:
         await execution.start(env)
+        sockets_before = watch.count if watch is not None else 0  # Those that Jupyter itself has made.
         started = time.monotonic()
         await execution.run_cells()
         seconds = time.monotonic() - started
+        account = await client.ask("end_trace()") or {}
+        peak_bytes = host.peak_memory_bytes(kernel.process_id)
         collected = await client.ask(f"collect_samples({str(job.samples_file)!r})") or {}
     finally:
         await client.close()
         left_over = kernel.destroy()
         kernel.cleanup_connection_file()
+        if watch is not None:
+            watch.stop()
         _keep(job)
     if job.stage_file.exists() and not job.stage_file.is_file():
         raise StageUnreadableError(
@@ -103,7 +130,20 @@ async def _run(job: Job, scratch: Path, output: Output) -> Run:
         output.step(f"Ended {len(left_over)} processes that the notebook left running")
     if collected.get("nachlass_sample") == "unusable":
         output.warning("nachlass_sample is too large, or needs the notebook to be loaded; it isn't used")
-    return Run(saved=job.stage_file.exists(), seconds=seconds)
+    untraced = None if account.get("complete") else "its kernel couldn't write down all that it looked at"
+    if left_over:
+        untraced = "processes of its were still running at its end"
+    return Run(
+        saved=job.stage_file.exists(),
+        seconds=seconds,
+        peak_bytes=peak_bytes,
+        untraced=untraced,
+        sockets=0
+        if job.offline
+        else watch.count - sockets_before
+        if watch is not None and watch.is_connected
+        else None,
+    )
 
 
 class _Position:
@@ -156,6 +196,8 @@ class _Execution:
                 await self.kernel.start_kernel(env=dict(env), cwd=str(cwd), stdout=log, stderr=log)
             await self.client.async_start_new_kernel_client()
         except RuntimeError as error:  # jupyter_client's word for a kernel that ended or never answered
+            if self.job.offline and self.kernel.exit_code() == self.job.kernel.unavailable_status:
+                raise OfflineUnavailableError(problem=self._printed() or "") from error
             raise KernelStartError(notebook=self.job.notebook.name, output=self._printed() or str(error)) from error
 
     async def run_cells(self) -> None:

@@ -32,6 +32,10 @@ class KernelConfiguration:
     import_paths: Sequence[str]
     tree: str
     app_dir: str = ""
+    trace_file: str = ""
+    own_directories: Sequence[str] = ()
+    sockets: str = ""
+    unavailable_status: int = 87
 
 
 class Kernel(AsyncKernelManager):
@@ -68,6 +72,25 @@ class Kernel(AsyncKernelManager):
             if process is not None:
                 process.wait()
         return host.kill_descendants()
+
+
+_FIXED = (
+    "HOME",
+    "IPYTHONDIR",
+    "JUPYTER_CONFIG_DIR",
+    "JUPYTER_DATA_DIR",
+    "JUPYTER_RUNTIME_DIR",
+    "JUPYTER_NO_CONFIG",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONUTF8",
+)
+
+
+def visible_variables(base: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of the kernel that somebody chose: a notebook's result may depend on their values."""
+    kept = {name: value for name, value in base.items() if not name.startswith("CNB_")}
+    defaults = {"LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0", "TZ": "UTC"}
+    return {name: value for name, value in {**defaults, **kept, **more}.items() if name not in _FIXED}
 
 
 def kernel_environment(base: Mapping[str, str], more: Mapping[str, str], home: Path, scratch: Path) -> dict[str, str]:

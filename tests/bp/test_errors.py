@@ -55,6 +55,7 @@ EXAMPLES: list[BuildpackError] = [
         requirement="pandas>=2", installed=None, directory="/layers/pip-install/packages/lib/python3.11/site-packages"
     ),
     errors.SklearnMissingError(),
+    errors.OfflineUnavailableError(problem="The network can't be refused: [Errno 1] Operation not permitted"),
     errors.CellFailedError(
         notebook="03-x.ipynb",
         cell=CELL,
