@@ -45,7 +45,7 @@ tools: ## build the Cloud Native Buildpacks lifecycle into .tools/ (needs Go)
 	@scripts/install-cnb-tools.sh
 
 bench-build: setup ## measure the build's own time
-	$(VENV)/bin/python bench/build.py
+	$(VENV)/bin/python bench/build.py $(ARGS)
 
 clean: ## remove everything that the other targets made
 	rm -rf $(VENV) .tools .cache .pytest_cache .mypy_cache .ruff_cache dist build

@@ -62,6 +62,10 @@ class Pip:
         return process.run([*self.command, *options, *arguments], env=self.env, cwd=cwd, on_line=on_line)
 
 
+_found: dict[object, Pip] = {}
+"""What `find` has found: asking takes a second, and a build installs up to four times with the same settings."""
+
+
 @contextmanager
 def find(
     python: Path, env: Mapping[str, str], wheels_dir: Path, system_wheels: Sequence[Path] = SYSTEM_WHEELS
@@ -78,6 +82,10 @@ def find(
         PipMissingError: None of them runs.
         PipSettingsError: pip can't read the user's configuration.
     """
+    key = (python, tuple(sorted(env.items())), wheels_dir, tuple(system_wheels))
+    if key in _found:
+        yield _found[key]
+        return
     with tempfile.TemporaryDirectory(prefix="nachlass-pip-") as scratch:
         tried: list[str] = []
         base = _without_provider_settings(env)
@@ -88,7 +96,10 @@ def find(
                 tried.append(f"{origin}: {version or _last_line(finished.output)}")
                 continue
             settings = _user_settings(command, python, env, Path(scratch))
-            yield Pip(command=command, env={**base, **settings}, version=version, origin=origin)
+            pip = Pip(command=command, env={**base, **settings}, version=version, origin=origin)
+            if not command[0].startswith(scratch):
+                _found[key] = pip
+            yield pip
             return
     raise PipMissingError(python=str(python), tried=tried)
 

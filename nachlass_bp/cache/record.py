@@ -79,7 +79,7 @@ def _read_line(line: list[object], seen: Seen) -> None:
 class Run:
     """What is known of a run besides the kernel's account.
 
-    `started_ns` is a wall-clock time, as file times are. `patterns` are the inputs that the notebook's metadata declares.
+    `started_ns` is a wall-clock time, as file times are. `patterns`: what its metadata declares.
     """
 
     view: View
