@@ -34,16 +34,9 @@ class Digester:
 
     def entry(self, path: str | Path) -> Entry | None:
         """Return what `path` holds, None if it isn't there. Links are described, not followed."""
-        try:
-            found = os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        if stat.S_ISDIR(found.st_mode):
-            return DIRECTORY
-        if stat.S_ISLNK(found.st_mode):
-            return f"l:{os.readlink(path)}"  # noqa: PTH115 - strings: this is asked for every file of a repository
-        if not stat.S_ISREG(found.st_mode):
-            return _OTHER
+        found, known = _look(path)
+        if found is None:
+            return known
         kind = "x" if found.st_mode & 0o111 else "f"
         key = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         digest = self._known.get(key)
@@ -54,15 +47,22 @@ class Digester:
 
 def shape(path: str | Path) -> str | None:
     """Return what `os.stat` tells of a path that a rebuild keeps: its kind and a file's size. Links are described."""
+    found, known = _look(path)
+    return known if found is None else f"f:{found.st_size}"
+
+
+def _look(path: str | Path) -> tuple[os.stat_result | None, Entry | None]:
+    """Return the status of a regular file, or else the entry of what is there."""
     try:
         found = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        return None, None
+    if stat.S_ISREG(found.st_mode):
+        return found, None
     if stat.S_ISDIR(found.st_mode):
-        return DIRECTORY
-    if stat.S_ISLNK(found.st_mode):
-        return f"l:{os.readlink(path)}"  # noqa: PTH115
-    return f"f:{found.st_size}" if stat.S_ISREG(found.st_mode) else _OTHER
+        return None, DIRECTORY
+    # Strings: this is asked for every file of a repository.
+    return None, f"l:{os.readlink(path)}" if stat.S_ISLNK(found.st_mode) else _OTHER  # noqa: PTH115
 
 
 def blob_of(entry: Entry) -> str | None:

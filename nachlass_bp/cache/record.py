@@ -141,7 +141,9 @@ def conservative(seen: Seen, run: Run) -> Dependencies:
 
 def left_outside(seen: Seen) -> str | None:
     """Return a file outside the tree that the run wrote and that is still there: a reuse could not put it back."""
-    return next((path for path in sorted(seen.written) if os.path.lexists(path)), None)
+    # A directory is opened for writing to make a file without a name in it (O_TMPFILE), which is gone by now.
+    there = (path for path in sorted(seen.written) if os.path.lexists(path) and not os.path.isdir(path))  # noqa: PTH112
+    return next(there, None)
 
 
 def changed_outside(dependencies: Dependencies, run: Run) -> str | None:

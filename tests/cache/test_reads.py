@@ -175,7 +175,8 @@ def test_file_that_is_left_outside_makes_a_run_unrepeatable(make_lab: LabMaker, 
 
 
 def test_passing_files_outside_are_nobodys_business(make_lab: LabMaker, tmp_path: Path) -> None:
-    cell = "import tempfile\nwith tempfile.TemporaryDirectory() as d:\n    open(d + '/x', 'w').write('1')"
+    cell = "import tempfile\nwith tempfile.TemporaryDirectory() as d:\n    open(d + '/x', 'w').write('1')\n"
+    cell += "with tempfile.TemporaryFile() as f:\n    f.write(b'1')"
     lab = make_lab(write_repository(tmp_path / "r", {N: (cell, *LOGISTIC_REGRESSION)}), {"NACHLASS_NOTEBOOKS": N})
     assert lab.build().what == {N: "reused"}
 
