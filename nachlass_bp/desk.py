@@ -26,11 +26,6 @@ class Desk:
         self._reused: list[Mapping[str, Output]] = []
         self.view = View(app_dir, layer.path / stages.TREE, self.digester)
 
-    @property
-    def is_laid(self) -> bool:
-        """Whether there is a working tree."""
-        return self._tree is not None
-
     def tree(self) -> WorkingTree:
         """Return the working tree, made now if it wasn't there.
 

@@ -21,7 +21,6 @@ from pathlib import Path
 _IN_OPEN = 0x20
 _IN_CLOSE_NOWRITE = 0x10
 _IN_CREATE = 0x100
-_IN_MOVED_TO = 0x80
 _IN_ONLYDIR = 0x01000000
 _IN_DONT_FOLLOW = 0x02000000
 _IN_ISDIR = 0x40000000
@@ -89,7 +88,7 @@ class Watch:
         canary = os.path.join(self._root, _CANARY)  # noqa: PTH118 - bytes
         os.close(os.open(canary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         self.take()
-        subprocess.run(["sh", "-c", ': <"$1"', "sh", canary], check=False)
+        subprocess.run(["/bin/sh", "-c", ': <"$1"', "sh", canary], check=False)
         is_seen = os.fsdecode(_CANARY) in self.take().files
         os.unlink(canary)  # noqa: PTH108 - bytes
         if not is_seen:

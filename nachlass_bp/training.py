@@ -266,7 +266,8 @@ class _Trainer:
     # --- the cache ---
 
     def _key(self, notebook: Notebook) -> Key:
-        return key_of(notebook, self._room.user, self._room.context.buildpack_dir / "locks" / "kernel.txt", {})
+        lock = self._room.context.buildpack_dir / "locks" / "kernel.txt"
+        return key_of(notebook, self._room.user, lock, {}, offline=self._configuration.offline.value)
 
     def _world(self) -> World:
         assert self._store is not None
@@ -285,11 +286,16 @@ class _Trainer:
         if self._configuration.cache.value == "conservative":
             self._watch_problem = f"{self._configuration.cache.source} asks for it"
             return
+        watch: Watch | None = None
         try:
-            self._watch = Watch(working_tree.root)
-            self._watch.prove()
+            watch = Watch(working_tree.root)
+            watch.prove()
+            self._watch = watch
         except WatchError as error:
+            # What such a watch tells may be a part: nothing of it is believed.
             self._watch_problem = str(error)
+            if watch is not None:
+                watch.stop()
         if self._watch_problem is not None:
             self._room.output.step(
                 f"The whole repository counts as each notebook's input, because {self._watch_problem}"
@@ -311,7 +317,6 @@ class _Trainer:
         seen = record.read_log(job.trace_file)
         run = record.Run(
             view=self.desk.view,
-            root=job.tree,
             outputs=outputs,
             openings=openings,
             env=world.env,

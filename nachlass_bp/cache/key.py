@@ -32,7 +32,9 @@ def packages_of(user: Interpreter) -> dict[str, str]:
     }
 
 
-def key_of(notebook: Notebook, user: Interpreter, kernel_lock: Path, parameters: Mapping[str, object]) -> Key:
+def key_of(
+    notebook: Notebook, user: Interpreter, kernel_lock: Path, parameters: Mapping[str, object], *, offline: bool
+) -> Key:
     """Return the key of a notebook in the user's environment."""
     lock = hashlib.sha256(kernel_lock.read_bytes()).hexdigest()
     return Key(
@@ -42,5 +44,6 @@ def key_of(notebook: Notebook, user: Interpreter, kernel_lock: Path, parameters:
         parameters=digest_of(parameters) if parameters else "",
         python=f"{user.version} {user.implementation} {user.abi} {user.machine}",
         packages=digest_of(packages_of(user)),
-        kernel=f"{_RUNNER}-{lock[:32]}",
+        # A run that was refused the network and one that was not are no substitutes for each other.
+        kernel=f"{_RUNNER}-{lock[:32]}{'-offline' if offline else ''}",
     )

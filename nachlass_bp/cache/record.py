@@ -83,7 +83,6 @@ class Run:
     """
 
     view: View
-    root: Path
     outputs: Mapping[str, Output]
     openings: Openings | None
     env: Mapping[str, str]

@@ -180,10 +180,6 @@ class View:
                 return os.path.normpath(path[len(root) + 1 :])
         return None
 
-    def source(self, path: str) -> str:
-        """Return where the application directory has `path`."""
-        return self._real(path)
-
     def _real(self, path: str) -> str:
         return f"{self._app_dir}/{path}" if path else self._app_dir
 
