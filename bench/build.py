@@ -113,9 +113,8 @@ def build(output: Path, *options: str) -> Build:
             cells += float(match[1])
             beside.append(now - notebook_began - float(match[1]))
     seconds = time.perf_counter() - started
-    restore = stamps["Using cached build tools"] - stamps["[nachlass]"]
-    kernel = stamps["Using cached notebook kernel"] - stamps["[Notebook kernel and scoring service]"]
-    return Build(seconds=seconds, cells_s=cells, beside_cells_s=beside, restore_s=restore + kernel, driver_mib=driver)
+    restore = stamps["Using cached scoring service"] - stamps["[nachlass]"]
+    return Build(seconds=seconds, cells_s=cells, beside_cells_s=beside, restore_s=restore, driver_mib=driver)
 
 
 def driver_memory(command: int) -> float:
@@ -136,13 +135,8 @@ def remake(output: Path) -> float:
     for name in ("tools", "kernel"):
         for path in (output / "layers").rglob(f"{name}.toml"):
             shutil.rmtree(path.with_suffix(""))
-    seconds, ours_began = 0.0, time.perf_counter()
-    for now, line, _ in log_lines(output):
-        if line.startswith(("[nachlass]", "[Notebook kernel")):
-            ours_began = now
-        elif line.startswith(("[Notebooks]", "Using cached scoring service")):
-            seconds += now - ours_began
-    return seconds
+    stamps = {line.strip(): now for now, line, _ in log_lines(output)}
+    return stamps["[Notebooks]"] - stamps["[nachlass]"]
 
 
 def ready(output: Path) -> float:

@@ -14,7 +14,8 @@ from nachlass_bp.config import Configuration
 from nachlass_bp.context import BuildContext
 from nachlass_bp.errors import SklearnMissingError
 from nachlass_bp.interpreter import Interpreter
-from nachlass_bp.layers import kernel, packages, scorer, stages
+from nachlass_bp.layers import packages, stages
+from nachlass_bp.layers.ours import Ours
 from nachlass_bp.notebooks import Notebook
 from nachlass_bp.output import Output, size_text
 from nachlass_bp.reuse import Facts
@@ -27,7 +28,7 @@ from scorer.manifest import Manifest
 VERSIONED = ("scikit-learn", "numpy", "scipy", "pandas", "cloudpickle", "joblib", "skops")
 
 
-def build(context: BuildContext, output: Output) -> None:
+def build(context: BuildContext, ours: Ours, output: Output) -> None:
     """Turn the application directory into layers that serve its notebooks' pipeline.
 
     Raises:
@@ -44,11 +45,7 @@ def build(context: BuildContext, output: Output) -> None:
         raise SklearnMissingError
     for facility in host.absent_facilities():
         output.step(f"This system has no {facility}")
-    output.heading("Notebook kernel and scoring service")
-    kernel_site = kernel.ensure(context, output)
-    service = scorer.ensure(context, output)
-
-    room = Room(context=context, user=user, kernel_site=kernel_site, service=service, output=output)
+    room = Room(context=context, user=user, kernel_site=ours.kernel_site, service=ours.service, output=output)
     before = reuse.previous_metadata(stages.layer(context))
     with tempfile.TemporaryDirectory(prefix="nachlass-build-") as scratch:
         trained = training.train(room, configuration, to_run, secrets, Path(scratch))

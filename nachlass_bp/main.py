@@ -15,7 +15,7 @@ from nachlass_bp import context as build_context
 from nachlass_bp import host
 from nachlass_bp.context import BuildContext
 from nachlass_bp.errors import BuildpackError, DiskFullError, InternalError, InterruptedBuildError
-from nachlass_bp.layers import tools
+from nachlass_bp.layers import ours
 from nachlass_bp.output import Output
 
 FAILURE_REPORT = "failure.json"
@@ -57,11 +57,11 @@ def main() -> int:
 
 
 def _build(context: BuildContext, output: Output) -> None:
-    tools.ensure(context, output)
+    installed = ours.ensure(context, output)
     # Importable only now that the tools are there.
     from nachlass_bp.build import build  # noqa: PLC0415
 
-    build(context, output)
+    build(context, installed, output)
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
@@ -83,7 +83,10 @@ def _end(error: BuildpackError, context: BuildContext | None, output: Output) ->
 
     if context is not None:
         _report(error, context, output)
-    output.error(error)
+    try:
+        output.error(error)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Whoever read the log has gone.
     if context is not None:
         try:
             discard_unfinished(context.layers_dir)

@@ -58,8 +58,14 @@ class Pip:
         self, arguments: Sequence[str | Path], *, cwd: Path, on_line: Callable[[str], None] | None = None
     ) -> process.Finished:
         """Run one pip command; no prompt, no progress bar, no notice about newer pips."""
-        options = ("--no-input", "--disable-pip-version-check")
-        return process.run([*self.command, *options, *arguments], env=self.env, cwd=cwd, on_line=on_line)
+        return process.run(self._command(arguments), env=self.env, cwd=cwd, on_line=on_line)
+
+    def run_together(self, runs: Sequence[Sequence[str | Path]], *, cwd: Path) -> list[process.Finished]:
+        """Run several pip commands at the same time, which is safe for the cache that they share."""
+        return process.run_together([self._command(arguments) for arguments in runs], env=self.env, cwd=cwd)
+
+    def _command(self, arguments: Sequence[str | Path]) -> list[str | Path]:
+        return [*self.command, "--no-input", "--disable-pip-version-check", *arguments]
 
 
 _found: dict[object, Pip] = {}

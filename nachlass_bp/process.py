@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,9 +52,63 @@ def run(
         OSError: The program cannot be started.
         TimeLimitError: It did not end within `limit_s` seconds.
     """
+    return _run([command], env, cwd, on_line, limit_s)[0]
+
+
+def run_together(commands: Sequence[Sequence[str | Path]], *, env: Mapping[str, str], cwd: Path) -> list[Finished]:
+    """Run several programs at the same time, each as `run` would; return when all have ended.
+
+    Raises:
+        OSError: One of them cannot be started.
+    """
+    return _run(commands, env, cwd, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    process: subprocess.Popen[str]
+    reader: threading.Thread
+    lines: list[str]
+    arguments: tuple[str, ...]
+
+
+def _run(
+    commands: Sequence[Sequence[str | Path]],
+    env: Mapping[str, str],
+    cwd: Path,
+    on_line: Callable[[str], None] | None,
+    limit_s: float | None,
+) -> list[Finished]:
+    running: list[_Running] = []
+    with ExitStack() as stack:
+        try:
+            for command in commands:
+                running.append(_start(command, env, cwd, on_line))
+                stack.enter_context(running[-1].process)
+            codes = [each.process.wait(limit_s) for each in running]
+        except subprocess.TimeoutExpired as error:
+            raise TimeLimitError(running[0].arguments[0]) from error
+        finally:
+            for each in running:
+                host.kill_group(each.process.pid)
+            for each in running:
+                each.reader.join(_LAST_WORDS_S)
+            if any(each.reader.is_alive() for each in running):
+                # Whoever left the group and holds the pipe ends with the build (host.py).
+                host.kill_descendants()
+                for each in running:
+                    each.reader.join(_LAST_WORDS_S)
+    return [
+        Finished(command=each.arguments, exit_code=code, output="\n".join(each.lines))
+        for each, code in zip(running, codes, strict=True)
+    ]
+
+
+def _start(
+    command: Sequence[str | Path], env: Mapping[str, str], cwd: Path, on_line: Callable[[str], None] | None
+) -> _Running:
     arguments = tuple(str(part) for part in command)
-    lines: list[str] = []
-    with subprocess.Popen(
+    process = subprocess.Popen(
         arguments,
         env=dict(env),
         cwd=cwd,
@@ -64,20 +119,11 @@ def run(
         text=True,
         encoding="utf-8",
         errors="replace",
-    ) as process:
-        reader = threading.Thread(target=_read, args=(process, lines, on_line), daemon=True)
-        reader.start()
-        try:
-            exit_code = process.wait(limit_s)
-        except subprocess.TimeoutExpired as error:
-            raise TimeLimitError(arguments[0]) from error
-        finally:
-            host.kill_group(process.pid)
-            reader.join(_LAST_WORDS_S)
-            if reader.is_alive():  # Whoever left the group and holds the pipe ends with the build (host.py).
-                host.kill_descendants()
-                reader.join(_LAST_WORDS_S)
-    return Finished(command=arguments, exit_code=exit_code, output="\n".join(lines))
+    )
+    lines: list[str] = []
+    reader = threading.Thread(target=_read, args=(process, lines, on_line), daemon=True)
+    reader.start()
+    return _Running(process, reader, lines, arguments)
 
 
 def _read(process: subprocess.Popen[str], lines: list[str], on_line: Callable[[str], None] | None) -> None:

@@ -1,18 +1,40 @@
-"""Filling a directory with the packages of one of our locks: exact versions, hashes checked, nothing else."""
+"""Filling directories with the packages of our locks: exact versions, hashes checked, nothing else."""
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 from nachlass_bp import pip, process
-from nachlass_bp.cnb.layer import Layer
+from nachlass_bp.cnb.layer import Layer, make_world_readable
 from nachlass_bp.context import BuildContext
 from nachlass_bp.errors import DiskFullError, InstallFailedError
 from nachlass_bp.output import Output
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Locked:
+    """A layer that is filled from locks.
+
+    `key` is what its contents have to be made for (`lock_key`), `what` its name in the log, `installs` the directory
+    below the layer for each lock, `copies` what of the buildpack goes where in it.
+    """
+
+    layer: Layer
+    key: str
+    what: str
+    installs: Mapping[str, str]
+    copies: Mapping[Path, str]
+
+    @property
+    def targets(self) -> dict[str, Path]:
+        """The directory that each lock goes to."""
+        return {lock: self.layer.path / directory for lock, directory in self.installs.items()}
 
 
 def lock_key(context: BuildContext, lock: str, *more: str) -> str:
@@ -33,46 +55,76 @@ def what_changed(old: str | None, new: str, ours: str) -> str:
     return f"{ours} has changed" if same_python else "Python has changed"
 
 
-def ensure(layer: Layer, key: str, what: str, make: Callable[[], None], output: Output) -> None:
-    """Make a layer unless its contents are those of `key`, say which and why, and declare it.
-
-    Args:
-        layer: The layer, restored or not.
-        key: What its contents have to be made for (`lock_key`).
-        what: What to call it in the log.
-        make: Fills the layer from scratch.
-        output: The log.
-    """
-    reasons = layer.reasons_to_replace(key, different=what_changed(layer.key, key, "nachlass"))
-    if reasons is None:
-        output.step(f"Using cached {what}")
-    else:
-        if reasons:
-            output.step(f"Discarding cached {what} since:", reasons)
-        output.step(f"Installing {what}")
-        make()
-        layer.seal(key)
-    layer.declare({"key": key})
-
-
-def install(installer: pip.Pip, context: BuildContext, lock: str, target: Path, what: str) -> None:
-    """Install `locks/<lock>.txt` into `target`.
+def ensure(wanted: Sequence[Locked], context: BuildContext, output: Output) -> None:
+    """Make those of the layers anew whose contents are not those of their keys, and declare them all.
 
     Raises:
         InstallFailedError: pip said no; its output is in the error.
+        PipMissingError: There is no pip that runs.
     """
-    finished = installer.run(
+    missing = [each for each in wanted if _has_to_be_made(each, output)]
+    if missing:
+        output.step(f"Installing {_and([each.what for each in missing])}")
+        _make(missing, context)
+    for each in wanted:
+        each.layer.declare({"key": each.key})
+
+
+def _has_to_be_made(wanted: Locked, output: Output) -> bool:
+    reasons = wanted.layer.reasons_to_replace(
+        wanted.key, different=what_changed(wanted.layer.key, wanted.key, "nachlass")
+    )
+    if reasons is None:
+        output.step(f"Using cached {wanted.what}")
+        return False
+    if reasons:
+        output.step(f"Discarding cached {wanted.what} since:", reasons)
+    return True
+
+
+def _make(missing: Sequence[Locked], context: BuildContext) -> None:
+    python = Path(sys.executable)
+    for each in missing:
+        each.layer.empty()
+    with pip.find(python, context.env, context.buildpack_dir / "wheels") as installer:
+        _install(installer, context, missing)
+    for each in missing:
+        for source, name in each.copies.items():
+            _copy(source, each.layer.path / name)
+    compile_bytecode(python, *(each.layer.path for each in missing), env=context.env)
+    for each in missing:
+        if each.layer.launch:
+            make_world_readable(each.layer.path)
+        each.layer.seal(each.key)
+
+
+def _install(installer: pip.Pip, context: BuildContext, missing: Sequence[Locked]) -> None:
+    """Install the locks of several layers side by side: a pip spends nearly all of its time on one core."""
+    jobs = [(each, lock, path) for each in missing for lock, path in each.targets.items()]
+    runs: list[list[str | Path]] = [
         [
             *("install", "--quiet", "--require-hashes", "--only-binary", ":all:", "--no-deps", "--no-compile"),
             *("--target", target, "--requirement", context.buildpack_dir / "locks" / f"{lock}.txt"),
-        ],
-        # A find-links of the user's may be relative, and is so to the application directory.
-        cwd=context.app_dir,
-    )
-    if pip.disk_was_full(finished):
-        raise DiskFullError(path=str(target))
-    if not finished.ok:
-        raise InstallFailedError(what=what, output=finished.output)
+        ]
+        for _, lock, target in jobs
+    ]
+    # A find-links of the user's may be relative, and is so to the application directory.
+    for (each, _, target), finished in zip(jobs, installer.run_together(runs, cwd=context.app_dir), strict=True):
+        if pip.disk_was_full(finished):
+            raise DiskFullError(path=str(target))
+        if not finished.ok:
+            raise InstallFailedError(what=f"its {each.what}", output=finished.output)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copyfile(source, target)
+
+
+def _and(parts: Sequence[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def compile_bytecode(python: Path, *directories: Path, env: Mapping[str, str]) -> None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from nachlass_bp import pip
-from nachlass_bp.cnb.layer import Layer, make_world_readable
+from nachlass_bp.cnb.layer import Layer
 from nachlass_bp.context import BuildContext
-from nachlass_bp.layers import locked
-from nachlass_bp.output import Output
+from nachlass_bp.layers.locked import Locked, lock_key
 
-PACKAGE = "nachlass_scorer"
+_PACKAGE = "app/nachlass_scorer"
 """What `scorer` is called in the layer (`scorer/launcher.py` says why): its modules import each other relatively."""
+_LAUNCHER = "launcher.py"
+_OVERLAY = "overlay"
+_CLOUDPICKLE = "extra"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,39 +28,29 @@ class ScorerLayer:
     key: str
 
 
-def ensure(context: BuildContext, output: Output) -> ScorerLayer:
-    """Restore or make the layer.
-
-    It is cached although it is a launch layer: the notebooks and the proof use it during the build.
-
-    Raises:
-        InstallFailedError, PipMissingError: It can't be made.
-    """
+def scorer(context: BuildContext) -> Locked:
+    """Describe the layer. It is cached although it is for launch: the notebooks and the proof use it in the build."""
     package = context.buildpack_dir / "scorer"
-    key = locked.lock_key(
-        context, "scorer", (context.buildpack_dir / "locks" / "cloudpickle.txt").read_text(), _digest(package)
+    cloudpickle = (context.buildpack_dir / "locks" / "cloudpickle.txt").read_text(encoding="utf-8")
+    return Locked(
+        layer=Layer(layers_dir=context.layers_dir, name="scorer", launch=True, cache=True),
+        key=lock_key(context, "scorer", cloudpickle, _digest(package)),
+        what="scoring service",
+        installs={"scorer": _OVERLAY, "cloudpickle": _CLOUDPICKLE},
+        copies={package: _PACKAGE, package / "launcher.py": _LAUNCHER},
     )
-    layer = Layer(layers_dir=context.layers_dir, name="scorer", launch=True, cache=True)
-    locked.ensure(layer, key, "scoring service", lambda: _make(context, layer, package), output)
+
+
+def parts(locked: Locked) -> ScorerLayer:
+    """Return where things are in the layer."""
+    root = locked.layer.path
     return ScorerLayer(
-        launcher=layer.path / "launcher.py",
-        overlay_site=layer.path / "overlay",
-        cloudpickle_dir=layer.path / "extra",
-        overlay_module=layer.path / "app" / PACKAGE / "overlay.py",
-        key=key,
+        launcher=root / _LAUNCHER,
+        overlay_site=root / _OVERLAY,
+        cloudpickle_dir=root / _CLOUDPICKLE,
+        overlay_module=root / _PACKAGE / "overlay.py",
+        key=locked.key,
     )
-
-
-def _make(context: BuildContext, layer: Layer, package: Path) -> None:
-    root = layer.empty()
-    python = Path(sys.executable)
-    with pip.find(python, context.env, context.buildpack_dir / "wheels") as installer:
-        locked.install(installer, context, "scorer", root / "overlay", "the scoring service")
-        locked.install(installer, context, "cloudpickle", root / "extra", "cloudpickle")
-    shutil.copytree(package, root / "app" / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copyfile(package / "launcher.py", root / "launcher.py")
-    locked.compile_bytecode(python, root, env=context.env)
-    make_world_readable(root)
 
 
 def _digest(package: Path) -> str:

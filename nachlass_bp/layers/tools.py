@@ -1,33 +1,39 @@
-"""The `tools` layer: what `nachlass_bp` itself imports. Standard library only until it is there."""
+"""The `tools` and `kernel` layers: what a build itself needs, and no image. Standard library only until they are there.
+
+`tools` is what `nachlass_bp` imports, `kernel` the locked ipykernel that runs beside the user's packages.
+"""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from nachlass_bp import pip
 from nachlass_bp.cnb.layer import Layer
 from nachlass_bp.context import BuildContext
-from nachlass_bp.layers import locked
-from nachlass_bp.output import Output
+from nachlass_bp.layers.locked import Locked, lock_key
+
+_SITE = "site"
 
 
-def ensure(context: BuildContext, output: Output) -> None:
-    """Restore or fill the layer, and make it importable in this process.
+def tools(context: BuildContext) -> Locked:
+    """Describe the layer of the build's own imports."""
+    return _cached(context, "tools", "build tools")
 
-    Raises:
-        InstallFailedError, PipMissingError: It can't be filled.
-    """
-    output.heading("nachlass")
-    key = locked.lock_key(context, "tools")
-    layer = Layer(layers_dir=context.layers_dir, name="tools", cache=True)
 
-    def make() -> None:
-        target = layer.empty() / "site"
-        python = Path(sys.executable)
-        with pip.find(python, context.env, context.buildpack_dir / "wheels") as installer:
-            locked.install(installer, context, "tools", target, "its build tools")
-        locked.compile_bytecode(python, target, env=context.env)
+def kernel(context: BuildContext) -> Locked:
+    """Describe the layer of the kernel's overlay."""
+    return _cached(context, "kernel", "notebook kernel")
 
-    locked.ensure(layer, key, "build tools", make, output)
-    sys.path.append(str(layer.path / "site"))
+
+def site(locked: Locked) -> Path:
+    """Return the directory of its packages."""
+    return locked.layer.path / _SITE
+
+
+def _cached(context: BuildContext, name: str, what: str) -> Locked:
+    return Locked(
+        layer=Layer(layers_dir=context.layers_dir, name=name, cache=True),
+        key=lock_key(context, name),
+        what=what,
+        installs={name: _SITE},
+        copies={},
+    )
