@@ -53,6 +53,7 @@ def build(context: BuildContext, ours: Ours, output: Output) -> None:
         plan = _plan(room, configuration, to_run, trained.saved[-1].notebook, stages.layer(context).path)
         facts = _finish(room, trained, plan, before)
     _export(room, facts)
+    training.tidy_up(trained, configuration, output)
 
 
 def _say_what_runs(

@@ -25,6 +25,7 @@ from nachlass_bp.inotify import Openings, Watch, WatchError
 from nachlass_bp.layers import stage_store, stages
 from nachlass_bp.layers.stages import SavedStage
 from nachlass_bp.notebooks import Notebook
+from nachlass_bp.output import Output as BuildLog
 from nachlass_bp.output import size_text
 from nachlass_bp.room import Room
 from nachlass_bp.runner import execution
@@ -46,6 +47,8 @@ class Trained:
     store: Store | None
     is_traced: bool
     """Whether there is a trace of every notebook."""
+    used: Sequence[Path]
+    """The files of the traces that were reused or made."""
 
 
 def train(
@@ -73,8 +76,17 @@ def train(
             forced = _DAMAGED if isinstance(error, BlobError) else _ELSEWHERE
             room.output.step(f"Once more, without the cache: {forced}")
             continue
-        trainer.finish()
         return trained
+
+
+def tidy_up(trained: Trained, configuration: Configuration, output: BuildLog) -> None:
+    """Say how large the cache is, and drop what no build will ask for. Nothing may be read from the store after it."""
+    if trained.store is None:
+        return
+    output.heading("Stage cache")
+    size = trained.store.evict(trained.used, configuration.cache_max_bytes.value)
+    trained.store.close()
+    output.step(f"{size_text(size)} for the next build")
 
 
 def _may_be_ours(error: CellFailedError | BlobError, desk: Desk) -> bool:
@@ -103,7 +115,8 @@ class _Trainer:
         self._scratch = scratch
         self._store = store
         self._forced = forced
-        self._session = Session(store=store) if store is not None else None
+        self._used: list[Path] = []
+        self._session = Session(store=store, used=self._used) if store is not None else None
         self.desk = Desk(room.context.app_dir, stages.layer(room.context), store)
         self._watch: Watch | None = None
         self._watch_problem: str | None = None
@@ -139,13 +152,8 @@ class _Trainer:
             desk=self.desk,
             store=self._store,
             is_traced=len(self._traces) == len(self._to_run),
+            used=self._used,
         )
-
-    def finish(self) -> None:
-        """Say how large the cache is, and drop what no build will ask for."""
-        if self._session is not None and self._store is not None:
-            size = self._store.evict(self._session.used, self._configuration.cache_max_bytes.value)
-            self._room.output.step(f"Stage cache: {size_text(size)}")
 
     # --- one notebook ---
 

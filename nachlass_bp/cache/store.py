@@ -3,12 +3,13 @@
     <root>/format                     the version of this layout
     <root>/secret                     the key of the keyed digests of environment variables, 0600
     <root>/blobs/ab/cdef…             contents
-    <root>/traces/<notebook>/<n>.json traces of a notebook, newest last
+    <root>/traces/<notebook>/<n>-….json  traces of a notebook, newest last
     <root>/packages/<digest>.json     the distributions of an environment
     <root>/proofs/<inputs>.json       what the proof of the last model looked at
 
 Files are written under another name and renamed, a trace after the blobs that it names: whoever is killed in between
-leaves files that nobody refers to.
+leaves files that nobody refers to. Several builds may use one store at the same time: what they add has names of its
+own, and only who is alone with the store makes it anew or drops anything.
 """
 
 from __future__ import annotations
@@ -28,11 +29,14 @@ from urllib.parse import quote
 
 from nachlass_bp import host
 from nachlass_bp.cache.digests import sha256_of
+from nachlass_bp.cache.lock import StoreLock
 from nachlass_bp.cache.trace import Trace, TraceInvalidError, from_json
 
 FORMAT = "1"
 OLDER_TRACES = 3
 """How many traces of a notebook are kept besides the one that this build used."""
+_PROOFS = 4
+"""How many records of proofs are kept: that of this build and as many older ones as there are traces."""
 
 
 class BlobError(Exception):
@@ -50,17 +54,44 @@ class Stored:
 class Store:
     """A directory of one format; opening it discards what is of another."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, lock: StoreLock | None = None) -> None:
+        """Open the store at `root`, making it if it isn't there.
+
+        Args:
+            root: The directory.
+            lock: For a store that other builds may use at the same time; it is held until `close`.
+
+        Raises:
+            OSError: The directory can't be written, or another build keeps it from being made.
+        """
         self.root = root
         self.discarded: str | None = None
-        self._open()
+        self._lock = lock
+        if lock is None:
+            self._open()
+            return
+        lock.share()
+        if not self._is_ready():
+            lock.take()
+            self._open()
+            lock.share()
+
+    def close(self) -> None:
+        """Let others have the store to themselves."""
+        if self._lock is not None:
+            self._lock.release()
+
+    def _is_ready(self) -> bool:
+        return self._format() == FORMAT and bool(self._read_secret())
+
+    def _format(self) -> str:
+        try:
+            return (self.root / "format").read_text(encoding="utf-8")
+        except OSError:
+            return ""
 
     def _open(self) -> None:
-        marker = self.root / "format"
-        try:
-            present = marker.read_text(encoding="utf-8")
-        except OSError:
-            present = ""
+        present = self._format()
         if present != FORMAT:
             if self.root.exists() and any(self.root.iterdir()):
                 self.discarded = "it is of another format" if present else "it was not finished"
@@ -72,7 +103,7 @@ class Store:
             # Digests made with another key compare unequal: everything that looked at a variable runs again.
             self._write(self.root / "secret", secrets.token_hex(32).encode())
         if present != FORMAT:
-            self._write(marker, FORMAT.encode())
+            self._write(self.root / "format", FORMAT.encode())
 
     def _read_secret(self) -> bytes:
         with contextlib.suppress(OSError):
@@ -148,8 +179,9 @@ class Store:
         """Write a trace, whose blobs have to be there."""
         directory = self.root / "traces" / _quoted(trace.key.notebook)
         directory.mkdir(exist_ok=True)
-        numbers = [int(file.stem) for file in directory.glob("*.json") if file.stem.isdigit()]
-        target = directory / f"{max(numbers, default=0) + 1:08d}.json"
+        numbers = [int(file.stem[:8]) for file in directory.glob("*.json") if file.stem[:8].isdigit()]
+        # Another build may be choosing the same number.
+        target = directory / f"{max(numbers, default=0) + 1:08d}-{secrets.token_hex(4)}.json"
         self._write(target, trace.to_json().encode())
         return target
 
@@ -181,9 +213,7 @@ class Store:
         return self.root / "proofs" / f"{inputs}.json"
 
     def write_proof(self, inputs: str, text: str) -> None:
-        """Keep the record of the last proof, and no other."""
-        shutil.rmtree(self.root / "proofs")
-        (self.root / "proofs").mkdir()
+        """Keep the record of a proof."""
         self._write(self.proof(inputs), text.encode())
 
     # --- size ---
@@ -192,8 +222,11 @@ class Store:
         """Drop what no build is likely to ask for again; return the bytes that are left.
 
         Kept are the traces that this build used and, of each notebook, the newest three others; over `limit_bytes`
-        those others go, oldest first. A blob goes with the last trace that names it.
+        those others go, oldest first. A blob goes with the last trace that names it. Nothing is dropped while another
+        build uses the store.
         """
+        if self._lock is not None and not self._lock.try_to_take():
+            return self._size()
         keep = set(used)
         others: list[Stored] = []
         for traces in self.all_traces():
@@ -201,12 +234,17 @@ class Store:
             others += mine[:OLDER_TRACES]
             for stored in mine[OLDER_TRACES:]:
                 stored.file.unlink(missing_ok=True)
+        for proof in sorted((self.root / "proofs").glob("*.json"), key=_age, reverse=True)[_PROOFS:]:
+            proof.unlink(missing_ok=True)
         size = self._sweep()
         others.sort(key=lambda stored: stored.trace.record.at)
         while limit_bytes is not None and size > limit_bytes and others:
             others.pop(0).file.unlink(missing_ok=True)
             size = self._sweep()
         return size
+
+    def _size(self) -> int:
+        return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
 
     def _sweep(self) -> int:
         """Remove what no trace names; return the size of the rest, in bytes."""
@@ -255,6 +293,10 @@ def _read_traces(directory: Path) -> tuple[list[Stored], list[str]]:
             problems.append(str(error) if isinstance(error, TraceInvalidError) else "it is damaged")
             file.unlink(missing_ok=True)
     return found, problems
+
+
+def _age(file: Path) -> int:
+    return file.stat().st_mtime_ns
 
 
 def _quoted(notebook: str) -> str:

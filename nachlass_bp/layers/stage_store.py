@@ -1,7 +1,14 @@
-"""The `stage-store` layer: what earlier runs of notebooks left. Cached, and in no image."""
+"""Where what earlier runs of notebooks left is kept: the cached layer `stage-store`, or a directory of the platform's.
+
+The layer comes and goes with successful builds. A directory in a binding of type `nachlass-cache` keeps what finished
+also when a later notebook fails, and may be shared by the builds of one application.
+"""
 
 from __future__ import annotations
 
+from nachlass_bp import bindings
+from nachlass_bp.bindings import CacheDirectory
+from nachlass_bp.cache.lock import StoreLock
 from nachlass_bp.cache.store import FORMAT, Store
 from nachlass_bp.cnb.layer import Layer
 from nachlass_bp.config import Configuration
@@ -22,8 +29,35 @@ def open_store(context: BuildContext, configuration: Configuration, output: Outp
         if layer.path.is_dir():
             layer.declare({"format": FORMAT})  # For the builds that want it again.
         return None
-    store = Store(layer.path)
-    layer.declare({"format": FORMAT})
+    store = _shared(bindings.cache_directories(context.bindings_dir), output)
+    if store is None:
+        store = Store(layer.path)
+        layer.declare({"format": FORMAT})
+    else:
+        layer.discard()  # What nobody uses would be carried from build to build.
     if store.discarded is not None:
         output.step(f"Discarding the stage cache: {store.discarded}")
     return store
+
+
+def _shared(directories: list[CacheDirectory], output: Output) -> Store | None:
+    """Open the platform's own store. A cache that can't be had costs time, and no build."""
+    if not directories:
+        return None
+    first, *others = directories
+    if others:
+        output.warning(f"Of several service bindings of type {bindings.CACHE_TYPE}, {first.binding} is used.")
+    problem = first.problem
+    if problem is None:
+        try:
+            store = Store(first.path / f"nachlass-{FORMAT}", StoreLock(first.path / f"nachlass-{FORMAT}.lock"))
+        except OSError as error:
+            problem = f"{error.filename or first.path}: {error.strerror}"
+        else:
+            output.step(f"Stage cache: the directory of the service binding {first.binding}")
+            return store
+    output.warning(
+        f"The stage cache of the service binding {first.binding} can't be used ({problem}).\n"
+        "This build uses the layer stage-store instead. docs/cache.md says what such a binding holds."
+    )
+    return None
