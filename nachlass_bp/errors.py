@@ -6,6 +6,7 @@ docs/errors.md, and each class has its exact text in tests/golden/errors/.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from textwrap import dedent
 from typing import ClassVar
@@ -177,12 +178,49 @@ class InternalError(BuildpackError):
 
     reference = "internal-error"
 
-    def __init__(self, *, problem: str, traceback: str) -> None:
+    def __init__(self, *, problem: str, traceback: str, state: str = "Nothing of this build was kept.") -> None:
         super().__init__(
             heading="nachlass failed unexpectedly",
-            body=f"{problem}\nNothing of this build was kept.",
+            body=f"{problem}\n{state}",
             advice=INTERNAL_ADVICE,
             details=traceback,
+        )
+
+
+def internal_error(error: BaseException, *, state: str = "Nothing of this build was kept.") -> InternalError:
+    """Return the error for an exception that nobody foresaw; `state` says what it means for the person."""
+    text = "".join(traceback.format_exception(error)).rstrip()
+    return InternalError(problem=f"{type(error).__name__}: {error}", traceback=text, state=state)
+
+
+# --- Questions about the cache --------------------------------------------------------------------------------------
+
+
+class ToolsMissingError(BuildpackError):
+    """There is nothing to read notebooks with: `explain` installs nothing."""
+
+    reference = "tools-missing"
+
+    def __init__(self, *, layer: str, python: str) -> None:
+        super().__init__(
+            heading="Nothing is built yet with this Python",
+            body=f"What the next build would do is told with the packages that the last one installed for nachlass,\n"
+            f"and there are none for {python} in:\n{layer}",
+            advice="Run a build first:\n  nachlass build PATH",
+        )
+
+
+class NotebookNotListedError(BuildpackError):
+    """A question is about a notebook that the build would not run."""
+
+    reference = "notebook-not-listed"
+
+    def __init__(self, *, notebook: str, listed: Sequence[str]) -> None:
+        super().__init__(
+            heading=f"'{notebook}' isn't one of the notebooks of the build",
+            body="These run, in this order:\n" + _bullets(listed),
+            advice="Give one of these names, or leave the name out to hear of all of them.",
+            notebook=notebook,
         )
 
 

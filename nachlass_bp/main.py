@@ -7,14 +7,13 @@ import json
 import os
 import signal
 import sys
-import traceback
 from pathlib import Path
 from types import FrameType
 
 from nachlass_bp import context as build_context
 from nachlass_bp import host
 from nachlass_bp.context import BuildContext
-from nachlass_bp.errors import BuildpackError, DiskFullError, InternalError, InterruptedBuildError
+from nachlass_bp.errors import BuildpackError, DiskFullError, InterruptedBuildError, internal_error
 from nachlass_bp.layers import ours
 from nachlass_bp.output import Output
 
@@ -30,7 +29,11 @@ class Interrupted(KeyboardInterrupt):
 
 
 def main() -> int:
-    """Run the build phase; return its exit status."""
+    """Run the build phase, or answer a question about its cache; return the exit status."""
+    if sys.argv[1:2] == ["cache"]:
+        from nachlass_bp.query import command  # noqa: PLC0415 - no build needs it
+
+        return command.main(sys.argv[2:])
     output = Output()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
@@ -47,9 +50,9 @@ def main() -> int:
         error = foreseen
     except OSError as problem:
         full = problem.errno in {errno.ENOSPC, errno.EDQUOT}
-        error = DiskFullError(path=str(problem.filename or "a layer")) if full else _internal(problem)
+        error = DiskFullError(path=str(problem.filename or "a layer")) if full else internal_error(problem)
     except Exception as bug:  # noqa: BLE001 - the one boundary: whatever it is, the author gets a message that helps
-        error = _internal(bug)
+        error = internal_error(bug)
     else:
         return 0
     _end(error, context, output)
@@ -68,12 +71,6 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)  # A second one must not interrupt the cleaning up.
     raise Interrupted(number)
-
-
-def _internal(error: BaseException) -> InternalError:
-    return InternalError(
-        problem=f"{type(error).__name__}: {error}", traceback="".join(traceback.format_exception(error)).rstrip()
-    )
 
 
 def _end(error: BuildpackError, context: BuildContext | None, output: Output) -> None:

@@ -31,7 +31,4 @@ class Room:
     @property
     def user_environment(self) -> Mapping[str, str]:
         """The environment of the user's interpreter: the build's, our virtual environment first if there is one."""
-        env = self.context.env
-        if self.user.prefix == self.user.base_prefix or env.get("VIRTUAL_ENV") == str(self.user.prefix):
-            return dict(env)
-        return packages.environment(env, self.user.prefix)
+        return packages.user_environment(self.context.env, self.user)

@@ -12,13 +12,14 @@ from pathlib import Path
 from nachlass_bp import host, overlays
 from nachlass_bp.cache import record
 from nachlass_bp.cache.compare import World
-from nachlass_bp.cache.key import code_digest, key_of, packages_of
+from nachlass_bp.cache.key import packages_of
 from nachlass_bp.cache.session import Session, keep_outputs
 from nachlass_bp.cache.store import BlobError, Store, Stored
 from nachlass_bp.cache.trace import Dependencies, Key, Mode, Record, Trace
 from nachlass_bp.cache.view import Output
 from nachlass_bp.config import Configuration
 from nachlass_bp.context import BuildContext
+from nachlass_bp.decisions import Question
 from nachlass_bp.desk import Desk
 from nachlass_bp.errors import CellFailedError, NothingSavedError
 from nachlass_bp.inotify import Openings, Watch, WatchError
@@ -29,7 +30,7 @@ from nachlass_bp.output import Output as BuildLog
 from nachlass_bp.output import size_text
 from nachlass_bp.room import Room
 from nachlass_bp.runner import execution
-from nachlass_bp.runner.kernel import KernelConfiguration, visible_variables
+from nachlass_bp.runner.kernel import KernelConfiguration
 from nachlass_bp.tree import WorkingTree
 
 _ELSEWHERE = "a later notebook needs a file outside the repository, which only a run can make"
@@ -117,6 +118,9 @@ class _Trainer:
         self._forced = forced
         self._used: list[Path] = []
         self._session = Session(store=store, used=self._used) if store is not None else None
+        self._question = Question(
+            context=room.context, configuration=configuration, to_run=to_run, user=room.user, secrets=secrets
+        )
         self.desk = Desk(room.context.app_dir, stages.layer(room.context), store)
         self._watch: Watch | None = None
         self._watch_problem: str | None = None
@@ -162,20 +166,14 @@ class _Trainer:
             self._room.output.step(f"{notebook.name}: run (the cache is off)")
             self._run(notebook, directory, None)
             return
-        key = self._key(notebook)
-        decision = self._session.decide(key, self._world(), self._forced_reason(notebook))
+        key = self._question.key(notebook)
+        forced = self._forced or self._question.forced_reason(notebook)
+        decision = self._session.decide(key, self._world(), forced)
         self._room.output.step(f"{notebook.name}: {decision.text}")
         if decision.stored is None:
             self._run(notebook, directory, key)
         else:
             self._reuse(notebook, decision.stored)
-
-    def _forced_reason(self, notebook: Notebook) -> str | None:
-        if self._forced is not None:
-            return self._forced
-        if notebook.name in self._configuration.always_run.value:
-            return f"{self._configuration.always_run.source} names it"
-        return "its metadata says always_run" if notebook.options.always_run else None
 
     def _reuse(self, notebook: Notebook, stored: Stored) -> None:
         assert self._store is not None
@@ -183,7 +181,7 @@ class _Trainer:
         trace = stored.trace
         self.desk.reuse(trace.outputs)
         self.has_reused = True
-        self._session.used.append(stored.file)
+        self._session.use(stored.file)
         self._traces.append(trace)
         if trace.stage is not None:
             self._saved[notebook.name] = SavedStage(notebook=notebook, file=self._store.path_of(trace.stage))
@@ -273,20 +271,9 @@ class _Trainer:
 
     # --- the cache ---
 
-    def _key(self, notebook: Notebook) -> Key:
-        lock = self._room.context.buildpack_dir / "locks" / "kernel.txt"
-        return key_of(notebook, self._room.user, lock, {}, offline=self._configuration.offline.value)
-
     def _world(self) -> World:
         assert self._store is not None
-        return World(
-            view=self.desk.view,
-            env=visible_variables(self._room.user_environment, self._secrets),
-            keyed=self._store.keyed_digest,
-            digester=self.desk.digester,
-            code={notebook.name: code_digest(notebook) for notebook in self._to_run},
-            packages=packages_of(self._room.user),
-        )
+        return self._question.world(self._store, self.desk.view, self.desk.digester)
 
     def _start_watching(self, working_tree: WorkingTree) -> None:
         if self._session is None or self._watch is not None or self._watch_problem is not None:

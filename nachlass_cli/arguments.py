@@ -55,20 +55,72 @@ class ServeCommand:
     port: int
 
 
-Command = BuildCommand | RunCommand | ServeCommand
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CacheListCommand:
+    """`nachlass cache ls`; `output` is the directory that the person named, if any."""
+
+    directory: str
+    output: Path | None
+    as_json: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CacheExplainCommand:
+    """`nachlass cache explain`: about the build that these options would make."""
+
+    options: BuildOptions
+    notebook: str | None
+    as_json: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CachePruneCommand:
+    """`nachlass cache prune`; `keep` counts runs of each notebook besides the one that the last build used."""
+
+    directory: str
+    output: Path | None
+    keep: int
+    everything: bool
+
+
+CacheCommand = CacheListCommand | CacheExplainCommand | CachePruneCommand
+Command = BuildCommand | RunCommand | ServeCommand | CacheCommand
 
 
 def parse(arguments: list[str]) -> Command:
     """Return the command that `arguments` spell; on a wrong one, print the usage and exit with status 2."""
-    values = _parser().parse_args(arguments)
-    name: Literal["build", "serve", "run"] = values.command
+    parser = _parser()
+    values, rest = parser.parse_known_args(arguments)
+    if len(rest) == 1 and not rest[0].startswith("-") and getattr(values, "second", "") is None:
+        values.second = rest.pop()  # argparse stops looking for optional words after the first of them.
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    name: Literal["build", "serve", "run", "cache"] = values.command
     match name:
+        case "cache":
+            return _cache_command(values)
         case "serve":
             return ServeCommand(directory=values.directory, port=values.port)
         case "build":
             return BuildCommand(options=_build_options(values))
         case "run":
             return RunCommand(options=_build_options(values), port=values.port, check=values.check)
+
+
+def _cache_command(values: argparse.Namespace) -> CacheCommand:
+    name: Literal["ls", "explain", "prune"] = values.question
+    match name:
+        case "ls":
+            return CacheListCommand(directory=values.directory, output=values.output, as_json=values.json)
+        case "prune":
+            return CachePruneCommand(
+                directory=values.directory, output=values.output, keep=values.keep, everything=values.all
+            )
+        case "explain":
+            words = [word for word in (values.first, values.second) if word is not None]
+            notebook = words.pop() if len(words) == 2 or (words and words[0].endswith(".ipynb")) else None
+            values.repository = words[0] if words else "."
+            return CacheExplainCommand(options=_build_options(values), notebook=notebook, as_json=values.json)
 
 
 def _build_options(values: argparse.Namespace) -> BuildOptions:
@@ -115,12 +167,51 @@ def _parser() -> argparse.ArgumentParser:
         help="build, start the service, ask it for one prediction and its metrics, stop it; "
         "the exit status is 0 only if all of that worked",
     )
+    _add_cache_commands(commands.add_parser("cache", help="look at what is kept between builds", allow_abbrev=False))
     return parser
 
 
+def _add_cache_commands(parser: argparse.ArgumentParser) -> None:
+    questions = parser.add_subparsers(dest="question", required=True, metavar="COMMAND")
+    ls = questions.add_parser("ls", help="say which runs of notebooks are kept, and how large they are")
+    explain = questions.add_parser(
+        "explain",
+        help="say why the next build would or would not run the notebooks; nothing is run or changed",
+        description="Say what 'nachlass build' with the same options would do now, and why. "
+        "Without NOTEBOOK, of every notebook; with one word that ends in .ipynb, PATH is the current directory.",
+    )
+    prune = questions.add_parser("prune", help="remove what the next build, if nothing changes, has no need of")
+    for each in (ls, prune):
+        each.add_argument(
+            "directory",
+            metavar="PATH",
+            nargs="?",
+            default=".",
+            help="the repository, or the output directory of its build (default: the current directory)",
+        )
+        each.add_argument("--output", metavar="DIR", type=Path, help="the output directory, if the build was given one")
+    explain.add_argument("first", metavar="PATH", nargs="?", help="the repository (default: the current directory)")
+    explain.add_argument("second", metavar="NOTEBOOK", nargs="?", help="a notebook, by its path in the repository")
+    _add_build_options(explain)
+    for each in (ls, explain):
+        each.add_argument("--json", action="store_true", help="answer in JSON, for programs")
+    prune.add_argument("--all", action="store_true", help="remove every run")
+    prune.add_argument(
+        "--keep",
+        metavar="N",
+        type=_count,
+        default=0,
+        help="how many older runs of each notebook to keep besides what the last build used (default: 0)",
+    )
+
+
 def _add_build_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("repository", metavar="PATH", help="the directory with your notebooks and requirements.txt")
+    _add_build_options(parser)
+
+
+def _add_build_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("repository", metavar="PATH", help="the directory with your notebooks and requirements.txt")
     add(
         "--notebooks",
         metavar="LIST",
@@ -176,6 +267,12 @@ def _assignment(text: str) -> tuple[str, str]:
     if not separator or not name or "/" in name or "\0" in text:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
     return name, value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of runs")
+    return int(text)
 
 
 def _port(text: str) -> int:

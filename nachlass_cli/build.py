@@ -39,7 +39,7 @@ def build(options: BuildOptions, supervisor: Supervisor) -> tuple[Workspace, Bui
         BuildFailedError: A failure that the buildpack has explained.
         Interrupted: A signal arrived; everything is as before.
     """
-    repository = _find_repository(options.repository)
+    repository = find_repository(options.repository)
     buildpack = find_buildpack()
     project = read_project(repository)
     interpreter, wish = choose_interpreter(options.python, repository)
@@ -81,7 +81,12 @@ def build(options: BuildOptions, supervisor: Supervisor) -> tuple[Workspace, Bui
     return workspace, record
 
 
-def _find_repository(given: str) -> Path:
+def find_repository(given: str) -> Path:
+    """Return the real path of the directory that the person named.
+
+    Raises:
+        RepositoryNotFoundError: There is none.
+    """
     path = Path(given).expanduser()
     if not path.is_dir():
         raise RepositoryNotFoundError(given, is_file=path.is_file())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,10 +78,8 @@ def run_build(context: PhaseContext, supervisor: Supervisor) -> int:
         [context.buildpack / "bin/build", context.workspace.layers, context.workspace.platform, plan],
         env={
             **_variables(context),
-            "CNB_LAYERS_DIR": str(context.workspace.layers),
+            **_variables_of_build(context.workspace),
             "CNB_BP_PLAN_PATH": str(plan),
-            "NACHLASS_SYSTEM_PYTHON": "true",
-            "NACHLASS_REPORT_DIR": str(context.workspace.report),
         },
         cwd=context.workspace.app,
         keep_open=[context.lock],
@@ -90,10 +88,55 @@ def run_build(context: PhaseContext, supervisor: Supervisor) -> int:
 
 
 def _variables(context: PhaseContext) -> dict[str, str]:
+    return {**context.env, **_variables_of_phases(context.buildpack, context.workspace.platform)}
+
+
+def _variables_of_phases(buildpack: Path, platform: Path) -> dict[str, str]:
     return {
-        **context.env,
         **host.target_variables(),
         "CNB_STACK_ID": STACK_ID,
-        "CNB_BUILDPACK_DIR": str(context.buildpack),
-        "CNB_PLATFORM_DIR": str(context.workspace.platform),
+        "CNB_BUILDPACK_DIR": str(buildpack),
+        "CNB_PLATFORM_DIR": str(platform),
     }
+
+
+def _variables_of_build(workspace: Workspace) -> dict[str, str]:
+    return {
+        "CNB_LAYERS_DIR": str(workspace.layers),
+        "NACHLASS_SYSTEM_PYTHON": "true",
+        "NACHLASS_REPORT_DIR": str(workspace.report),
+    }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inquiry:
+    """A question to the buildpack about the stage cache of a workspace (`nachlass_bp cache …`).
+
+    `env` and `platform` are those of the build that is asked about; `app` is the copy that it would have.
+    """
+
+    workspace: Workspace
+    env: Mapping[str, str]
+    platform: Path
+    app: Path
+
+
+def ask(
+    inquiry: Inquiry, words: Sequence[str], python: Path, supervisor: Supervisor, *, keep_open: Sequence[int] = ()
+) -> int:
+    """Let the buildpack answer, its output going to our own; return its exit status.
+
+    `python` is the interpreter of the last build, which what that one installed works with.
+    """
+    buildpack = find_buildpack()
+    status, _ = supervisor.run(
+        [python, "-I", "-B", buildpack / "nachlass_bp", "cache", *words],
+        env={
+            **inquiry.env,
+            **_variables_of_phases(buildpack, inquiry.platform),
+            **_variables_of_build(inquiry.workspace),
+        },
+        cwd=inquiry.app,
+        keep_open=keep_open,
+    )
+    return status

@@ -6,7 +6,7 @@ import os
 import signal
 import traceback
 
-from nachlass_cli import arguments, output
+from nachlass_cli import arguments, cache, output
 from nachlass_cli.build import BuildFailedError, build
 from nachlass_cli.check import check_service
 from nachlass_cli.errors import CliError, InternalError, SystemCallFailedError
@@ -47,6 +47,9 @@ def _dispatch(command: arguments.Command) -> None:
     match command:
         case arguments.ServeCommand():
             serve(*find_build(command.directory.expanduser()), command.port)
+        case arguments.CacheListCommand() | arguments.CacheExplainCommand() | arguments.CachePruneCommand():
+            with Supervisor() as supervisor:
+                cache.answer(command, supervisor)
         case arguments.BuildCommand():
             with Supervisor() as supervisor:
                 build(command.options, supervisor)

@@ -339,6 +339,20 @@ class NothingBuiltError(CliError):
         )
 
 
+class CacheMissingError(CliError):
+    """There is no stage cache to look at."""
+
+    reference = "cache-missing"
+
+    def __init__(self, given: str, *, looked_at: Path) -> None:
+        super().__init__(
+            heading="Nothing is built yet, so that nothing is kept",
+            body=f"'{given}' is neither an output directory with a stage cache, nor a repository with one in:\n{looked_at}",
+            advice=f"Run a build first:\n  nachlass build '{given}'\n"
+            "If you built it with --output DIR, give the same option here. With NACHLASS_CACHE=off nothing is kept.",
+        )
+
+
 class PortInUseError(CliError):
     """The service's port is taken."""
 

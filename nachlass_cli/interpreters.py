@@ -59,12 +59,19 @@ def choose_interpreter(option: str | None, repository: Path) -> tuple[Interprete
     return interpreter, source
 
 
-def path_directory(interpreter: Interpreter, spare: Path) -> Path:
-    """Return a directory where `python3` is this interpreter: its own, or else `spare` with links to it."""
+def directory_for(interpreter: Interpreter, spare: Path) -> Path:
+    """Return the directory that `path_directory` would, and make nothing."""
     own = interpreter.executable.parent
     if (own / "python3").exists() and (own / "python3").samefile(interpreter.executable):
         return own
     # The directory's path must be the same in every build: the packages layer and the launch remember it.
+    return spare
+
+
+def path_directory(interpreter: Interpreter, spare: Path) -> Path:
+    """Return a directory where `python3` is this interpreter: its own, or else `spare` with links to it."""
+    if (directory := directory_for(interpreter, spare)) != spare:
+        return directory
     spare.mkdir(exist_ok=True)
     major_minor = ".".join(interpreter.version.split(".")[:2])
     for name in ("python", "python3", f"python{major_minor}"):

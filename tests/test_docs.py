@@ -305,10 +305,11 @@ def test_table_of_the_command_has_every_option_and_says_whose_it_is() -> None:
             if option.startswith("--"):
                 documented[option] = set(re.split(r", ", cells[1]))
     offered: dict[str, set[str]] = {}
-    for name in ("build", "serve", "run"):
-        for option in re.findall(r"^  (?:-h, )?(--[a-z]+)", help_of(name), re.MULTILINE):
+    commands_offered = {"build", "serve", "run", "cache ls", "cache explain", "cache prune"}
+    for name in commands_offered:
+        for option in re.findall(r"^  (?:-h, )?(--[a-z]+)", help_of(*name.split()), re.MULTILINE):
             offered.setdefault(option, set()).add(name)
-    assert offered.pop("--help") == {"build", "serve", "run"}
+    assert offered.pop("--help") == commands_offered
     assert documented == offered
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from nachlass_bp.cache.digests import Digester
 from nachlass_bp.cache.trace import Dependencies, Key, Trace, digest_of
@@ -11,7 +12,8 @@ from nachlass_bp.cache.variables import ambient
 from nachlass_bp.cache.view import View
 
 _MOST = 8
-"""After so many differences the rest adds nothing for a person."""
+"""After so many differences the rest adds nothing for the log."""
+_MOST_PACKAGES = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +31,14 @@ class World:
     packages: Mapping[str, str]
 
 
-def differences(trace: Trace, key: Key, packages: Callable[[str], Mapping[str, str]], world: World) -> list[str]:
+def differences(
+    trace: Trace,
+    key: Key,
+    packages: Callable[[str], Mapping[str, str]],
+    world: World,
+    *,
+    most: int | None = _MOST,
+) -> list[str]:
     """Return what speaks against reusing a run, most telling first; empty when nothing does.
 
     Args:
@@ -37,16 +46,15 @@ def differences(trace: Trace, key: Key, packages: Callable[[str], Mapping[str, s
         key: What the notebook is now.
         packages: Gives the distributions behind a key's digest.
         world: Everything else that there is now.
+        most: How many are enough; None for all of them.
     """
-    found: list[str] = []
-    for difference in (*_of_keys(trace.key, key, packages, world), *_of_dependencies(trace.dependencies, world)):
-        found.append(difference)
-        if len(found) == _MOST:
-            break
-    return found
+    of_keys = _of_keys(trace.key, key, packages, world, most=_MOST_PACKAGES if most is not None else None)
+    return list(islice(chain(of_keys, _of_dependencies(trace.dependencies, world)), most))
 
 
-def _of_keys(old: Key, new: Key, packages: Callable[[str], Mapping[str, str]], world: World) -> Iterator[str]:
+def _of_keys(
+    old: Key, new: Key, packages: Callable[[str], Mapping[str, str]], world: World, *, most: int | None
+) -> Iterator[str]:
     if old.code != new.code:
         yield "its code changed"
     if old.parameters != new.parameters:
@@ -56,12 +64,12 @@ def _of_keys(old: Key, new: Key, packages: Callable[[str], Mapping[str, str]], w
     if old.python != new.python:
         yield f"Python changed ({old.python.split()[0]} → {new.python.split()[0]})"
     if old.packages != new.packages:
-        yield _changed_packages(packages(old.packages), world.packages)
+        yield _changed_packages(packages(old.packages), world.packages, most)
     if old.kernel != new.kernel:
         yield "nachlass changed how it runs notebooks"
 
 
-def _changed_packages(old: Mapping[str, str], new: Mapping[str, str]) -> str:
+def _changed_packages(old: Mapping[str, str], new: Mapping[str, str], most: int | None) -> str:
     if not old:
         return "the installed packages changed"
     changes = [
@@ -69,8 +77,9 @@ def _changed_packages(old: Mapping[str, str], new: Mapping[str, str]) -> str:
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     ]
-    more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
-    return f"packages changed: {', '.join(changes[:3])}{more}"
+    shown = changes[:most]
+    more = f" and {len(changes) - len(shown)} more" if len(shown) < len(changes) else ""
+    return f"packages changed: {', '.join(shown)}{more}"
 
 
 def _of_dependencies(dependencies: Dependencies, world: World) -> Iterator[str]:

@@ -21,10 +21,11 @@ _MOST_REASONS = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """Reuse `stored`, or run for these reasons."""
+    """Reuse `stored`, or run for these reasons: what speaks against the run that came `closest`, if any did."""
 
     stored: Stored | None = None
     reasons: tuple[str, ...] = ()
+    closest: Stored | None = None
 
     @property
     def text(self) -> str:
@@ -60,16 +61,17 @@ class Session:
         if forced is not None:
             return Decision(reasons=(forced,))
         traces, problems = self.store.traces(key.notebook)
-        best: list[str] | None = None
+        best: Decision | None = None
         for stored in traces:
             reasons = self._against(stored, key, world)
             if not reasons:
                 return Decision(stored=stored)
-            if best is None or len(reasons) < len(best):
-                best = reasons
-        if best is None:
-            best = [f"the record of its last run can't be used: {problems[0]}"] if problems else [FIRST_RUN]
-        return Decision(reasons=tuple(best))
+            if best is None or len(reasons) < len(best.reasons):
+                best = Decision(reasons=tuple(reasons), closest=stored)
+        if best is not None:
+            return best
+        reason = f"the record of its last run can't be used: {problems[0]}" if problems else FIRST_RUN
+        return Decision(reasons=(reason,))
 
     def _against(self, stored: Stored, key: Key, world: World) -> list[str]:
         trace = stored.trace
@@ -90,7 +92,12 @@ class Session:
     def keep(self, trace: Trace, packages: Mapping[str, str]) -> None:
         """Keep a run whose blobs are in the store."""
         self.store.add_packages(trace.key.packages, packages)
-        self.used.append(self.store.save(trace))
+        self.use(self.store.save(trace))
+
+    def use(self, trace: Path) -> None:
+        """Remember that this build has used a trace, at once: a build that fails later needs it again."""
+        self.used.append(trace)
+        self.store.note_used(self.used, complete=False)
 
 
 def restore_outputs(store: Store, outputs: Mapping[str, Output], root: Path) -> None:

@@ -6,6 +6,7 @@
     <root>/traces/<notebook>/<n>-….json  traces of a notebook, newest last
     <root>/packages/<digest>.json     the distributions of an environment
     <root>/proofs/<inputs>.json       what the proof of the last model looked at
+    <root>/used.json                  the traces that the last build reused or made
 
 Files are written under another name and renamed, a trace after the blobs that it names: whoever is killed in between
 leaves files that nobody refers to. Several builds may use one store at the same time: what they add has names of its
@@ -49,6 +50,14 @@ class Stored:
 
     trace: Trace
     file: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contents:
+    """The files of the store with their sizes in bytes: those that something names, and those that nothing does."""
+
+    needed: Mapping[Path, int]
+    lost: Mapping[Path, int]
 
 
 class Store:
@@ -148,7 +157,7 @@ class Store:
         except OSError as error:
             raise BlobError(f"{digest} can't be read: {error.strerror}") from error
         # Out of the way, so that the next run can put the right bytes there.
-        self.path_of(digest).unlink(missing_ok=True)
+        self._drop(self.path_of(digest))
         raise BlobError(f"{digest} is damaged")
 
     def restore(self, digest: str, target: Path, *, mode: int = 0o644) -> None:
@@ -173,7 +182,7 @@ class Store:
 
     def traces(self, notebook: str) -> tuple[list[Stored], list[str]]:
         """Return a notebook's traces, newest first, and what is wrong with those that can't be read."""
-        return _read_traces(self.root / "traces" / _quoted(notebook))
+        return self._read_traces(self.root / "traces" / _quoted(notebook))
 
     def save(self, trace: Trace) -> Path:
         """Write a trace, whose blobs have to be there."""
@@ -187,8 +196,46 @@ class Store:
 
     def all_traces(self) -> list[list[Stored]]:
         """Return the traces of every notebook, newest first."""
-        directories = sorted(path for path in (self.root / "traces").iterdir() if path.is_dir())
-        return [traces for directory in directories if (traces := _read_traces(directory)[0])]
+        directories = sorted(path for path in (self.root / "traces").glob("*") if path.is_dir())
+        return [traces for directory in directories if (traces := self._read_traces(directory)[0])]
+
+    def _read_traces(self, directory: Path) -> tuple[list[Stored], list[str]]:
+        found: list[Stored] = []
+        problems: list[str] = []
+        for file in sorted(directory.glob("*.json"), reverse=True):
+            try:
+                found.append(Stored(trace=from_json(file.read_text(encoding="utf-8")), file=file))
+            except (OSError, ValueError) as error:
+                problems.append(str(error) if isinstance(error, TraceInvalidError) else "it is damaged")
+                self._drop(file)
+        return found, problems
+
+    def _drop(self, file: Path) -> None:
+        file.unlink(missing_ok=True)
+
+    # --- what the last build used ---
+
+    def used(self) -> set[Path] | None:
+        """Return the traces that the last build reused or made; None when that isn't known."""
+        try:
+            found = json.loads((self.root / "used.json").read_text(encoding="utf-8"))
+            return {self.root / "traces" / name for name in found}
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def note_used(self, traces: Iterable[Path], *, complete: bool) -> None:
+        """Remember the traces that this build used.
+
+        Until the build is `complete`, those of notebooks that it has not come to are the ones of the build before.
+        """
+        used = set(traces)
+        if not complete:
+            directories = {file.parent for file in used}
+            used |= {file for file in self.used() or () if file.parent not in directories}
+        names = sorted(file.relative_to(self.root / "traces").as_posix() for file in used)
+        # Only `prune` asks for it: a full disk may fail the build for better reasons.
+        with contextlib.suppress(OSError):
+            self._write(self.root / "used.json", json.dumps(names).encode())
 
     # --- packages ---
 
@@ -218,21 +265,22 @@ class Store:
 
     # --- size ---
 
-    def evict(self, used: Iterable[Path], limit_bytes: int | None) -> int:
+    def evict(self, used: Iterable[Path], limit_bytes: int | None, *, older: int = OLDER_TRACES) -> int:
         """Drop what no build is likely to ask for again; return the bytes that are left.
 
-        Kept are the traces that this build used and, of each notebook, the newest three others; over `limit_bytes`
-        those others go, oldest first. A blob goes with the last trace that names it. Nothing is dropped while another
-        build uses the store.
+        Kept are the traces that the last build `used` and, of each notebook, the newest `older` others; over
+        `limit_bytes` those others go, oldest first. A blob goes with the last trace that names it. Nothing is dropped
+        while another build uses the store.
         """
         if self._lock is not None and not self._lock.try_to_take():
             return self._size()
         keep = set(used)
+        self.note_used(keep, complete=True)
         others: list[Stored] = []
         for traces in self.all_traces():
             mine = [stored for stored in traces if stored.file not in keep]
-            others += mine[:OLDER_TRACES]
-            for stored in mine[OLDER_TRACES:]:
+            others += mine[:older]
+            for stored in mine[older:]:
                 stored.file.unlink(missing_ok=True)
         for proof in sorted((self.root / "proofs").glob("*.json"), key=_age, reverse=True)[_PROOFS:]:
             proof.unlink(missing_ok=True)
@@ -246,8 +294,14 @@ class Store:
     def _size(self) -> int:
         return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
 
-    def _sweep(self) -> int:
-        """Remove what no trace names; return the size of the rest, in bytes."""
+    def clear(self) -> None:
+        """Drop every run and all that belongs to them."""
+        shutil.rmtree(self.root / "proofs")
+        (self.root / "proofs").mkdir()
+        self.evict((), None, older=0)
+
+    def contents(self) -> Contents:
+        """Return every file, by whether something names it."""
         blobs: set[str] = set()
         packages: set[str] = set()
         for stored in (each for traces in self.all_traces() for each in traces):
@@ -256,21 +310,27 @@ class Store:
         for file in (self.root / "proofs").glob("*.json"):
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 blobs.add(json.loads(file.read_text(encoding="utf-8")).get("sample"))
-        size = 0
-        for path in self.root.rglob("*"):
-            if path.is_dir():
-                continue
-            parent = path.parent.name
-            is_lost_blob = path.parent.parent.name == "blobs" and parent + path.name not in blobs
-            is_lost_list = parent == "packages" and path.stem not in packages
-            if is_lost_blob or is_lost_list or path.name.startswith(".new-"):
-                path.unlink(missing_ok=True)
-            else:
-                size += path.stat().st_size
+        needed: dict[Path, int] = {}
+        lost: dict[Path, int] = {}
+        for directory, _, names in os.walk(self.root):
+            for path in (Path(directory, name) for name in names):
+                parent = path.parent.name
+                is_lost_blob = path.parent.parent.name == "blobs" and parent + path.name not in blobs
+                is_lost_list = parent == "packages" and path.stem not in packages
+                is_lost = is_lost_blob or is_lost_list or path.name.startswith(".new-")
+                with contextlib.suppress(FileNotFoundError):  # Somebody may look on while a build goes on.
+                    (lost if is_lost else needed)[path] = path.stat().st_size
+        return Contents(needed=needed, lost=lost)
+
+    def _sweep(self) -> int:
+        """Remove what no trace names; return the size of the rest, in bytes."""
+        contents = self.contents()
+        for path in contents.lost:
+            path.unlink(missing_ok=True)
         for directory in (self.root / "traces").iterdir():
             with contextlib.suppress(OSError):
                 directory.rmdir()  # Only if it is empty.
-        return size
+        return sum(contents.needed.values())
 
     def _temporary(self) -> Path:
         descriptor, name = tempfile.mkstemp(prefix=".new-", dir=self.root)
@@ -281,18 +341,6 @@ class Store:
         temporary = self._temporary()
         temporary.write_bytes(data)
         temporary.replace(target)
-
-
-def _read_traces(directory: Path) -> tuple[list[Stored], list[str]]:
-    found: list[Stored] = []
-    problems: list[str] = []
-    for file in sorted(directory.glob("*.json"), reverse=True):
-        try:
-            found.append(Stored(trace=from_json(file.read_text(encoding="utf-8")), file=file))
-        except (OSError, ValueError) as error:
-            problems.append(str(error) if isinstance(error, TraceInvalidError) else "it is damaged")
-            file.unlink(missing_ok=True)
-    return found, problems
 
 
 def _age(file: Path) -> int:

@@ -6,8 +6,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -48,20 +49,53 @@ def ensure(context: BuildContext, base: Interpreter, output: Output, *, upgrade:
         return base
     if not file.is_file():
         raise RequirementsMissingError
+    cached = look(context, base, upgrade=upgrade)
+    layer = cached.layer
+    if cached.reasons is None:
+        output.step("Using cached packages" + _age(layer, file))
+    else:
+        if cached.reasons:
+            output.step("Discarding cached packages since:", cached.reasons)
+        _install(context, base, layer, file, cached.key, output)
+    layer.declare({"key": cached.key})
+    return cached.probe(context)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cached:
+    """The layer as the last build left it, and what this one wants of it.
+
+    `reasons` is None when its packages can stay, and else says why they can't; it is empty when there are none.
+    """
+
+    layer: Layer
+    key: str
+    reasons: Sequence[str] | None
+
+    @property
+    def python(self) -> Path:
+        """The interpreter of the environment."""
+        return _python(self.layer.path)
+
+    def probe(self, context: BuildContext) -> Interpreter:
+        """Ask the layer's interpreter what is installed.
+
+        Raises:
+            PythonFailedError: It doesn't run.
+        """
+        return interpreters.probe(self.python, environment(context.env, self.layer.path))
+
+
+def look(context: BuildContext, base: Interpreter, *, upgrade: bool) -> Cached:
+    """Decide whether the packages of the last build can stay, and change nothing."""
+    file = context.app_dir / requirements.FILE_NAME
     layer = Layer(layers_dir=context.layers_dir, name="packages", launch=True, cache=True)
     key = f"packages-{base.platform_key}-{requirements.digest(file)[:32]}"
     different = locked.what_changed(layer.key, key, f"{file.name} or a file that it names")
     reasons = layer.reasons_to_replace(key, different=different)
     if upgrade and layer.key is not None:
         reasons = ["NACHLASS_UPGRADE asks for the newest versions"]
-    if reasons is None:
-        output.step("Using cached packages" + _age(layer, file))
-    else:
-        if reasons:
-            output.step("Discarding cached packages since:", reasons)
-        _install(context, base, layer, file, key, output)
-    layer.declare({"key": key})
-    return interpreters.probe(_python(layer.path), environment(context.env, layer.path))
+    return Cached(layer=layer, key=key, reasons=reasons)
 
 
 def _age(layer: Layer, file: Path) -> str:
@@ -171,3 +205,10 @@ def environment(env: Mapping[str, str], root: Path) -> dict[str, str]:
     """Return `env` for the environment's interpreter: a provider's PYTHONPATH would come before its packages."""
     kept = {name: value for name, value in env.items() if name not in {"PYTHONHOME", "PYTHONPATH", "PYTHONUSERBASE"}}
     return {**kept, "VIRTUAL_ENV": str(root), "PATH": f"{root / 'bin'}{os.pathsep}{env.get('PATH', '')}"}
+
+
+def user_environment(env: Mapping[str, str], user: Interpreter) -> dict[str, str]:
+    """Return the environment of the user's interpreter: the build's, our virtual environment first if there is one."""
+    if user.prefix == user.base_prefix or env.get("VIRTUAL_ENV") == str(user.prefix):
+        return dict(env)
+    return environment(env, user.prefix)

@@ -18,23 +18,28 @@ from nachlass_bp.output import Output
 NAME = "stage-store"
 
 
+def layer(context: BuildContext) -> Layer:
+    """Return the layer."""
+    return Layer(layers_dir=context.layers_dir, name=NAME, cache=True)
+
+
 def open_store(context: BuildContext, configuration: Configuration, output: Output) -> Store | None:
     """Return the store, None when the configuration wants none.
 
     The layer is declared at once and not sealed: whenever the build ends, the store is whole, and what it holds by
     then is worth keeping.
     """
-    layer = Layer(layers_dir=context.layers_dir, name=NAME, cache=True)
+    mine = layer(context)
     if configuration.cache.value == "off":
-        if layer.path.is_dir():
-            layer.declare({"format": FORMAT})  # For the builds that want it again.
+        if mine.path.is_dir():
+            mine.declare({"format": FORMAT})  # For the builds that want it again.
         return None
     store = _shared(bindings.cache_directories(context.bindings_dir), output)
     if store is None:
-        store = Store(layer.path)
-        layer.declare({"format": FORMAT})
+        store = Store(mine.path)
+        mine.declare({"format": FORMAT})
     else:
-        layer.discard()  # What nobody uses would be carried from build to build.
+        mine.discard()  # What nobody uses would be carried from build to build.
     if store.discarded is not None:
         output.step(f"Discarding the stage cache: {store.discarded}")
     return store

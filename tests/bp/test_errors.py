@@ -26,6 +26,10 @@ EXAMPLES: list[BuildpackError] = [
     errors.InstallFailedError(what="its build tools", output="ERROR: No matching distribution found for toml==0.10.2"),
     errors.DiskFullError(path="/layers/nachlass_nachlass/packages.new/lib"),
     errors.InternalError(problem="KeyError: 'x'", traceback="Traceback (most recent call last):\n  …"),
+    errors.ToolsMissingError(
+        layer="/home/ada/.cache/nachlass/spam-0123456789/layers/tools", python="/usr/bin/python3.12"
+    ),
+    errors.NotebookNotListedError(notebook="03-x.ipynb", listed=["03-features.ipynb", "04-model.ipynb"]),
     errors.SettingInvalidError(
         setting="NACHLASS_TIMEOUT",
         value="soon",

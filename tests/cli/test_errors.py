@@ -42,6 +42,7 @@ EXAMPLES: tuple[errors.CliError, ...] = (
     errors.FileInHomeError("~/rows.csv", found=Path("/home/ada/rows.csv")),
     errors.FileNotFetchedError("'model.bin'", tool="git-lfs", command="cd '/home/ada/spam' && git lfs pull"),
     errors.NothingBuiltError(Path("spam"), looked_at=Path("/home/ada/.cache/nachlass/spam-0123456789")),
+    errors.CacheMissingError("spam", looked_at=Path("/home/ada/.cache/nachlass/spam-0123456789")),
     errors.PortInUseError(8080, problem="Address already in use"),
     errors.LayersInvalidError("The layer 'packages' is declared but has no contents"),
     errors.CheckFailedError("Prediction", problem='/predict answered 500: {"error": "…"}'),

@@ -1,0 +1,52 @@
+"""What decides whether a notebook is reused: for the build, and for those who ask what the next build would do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from nachlass_bp.cache.compare import World
+from nachlass_bp.cache.digests import Digester
+from nachlass_bp.cache.key import code_digest, key_of, packages_of
+from nachlass_bp.cache.store import Store
+from nachlass_bp.cache.trace import Key
+from nachlass_bp.cache.view import View
+from nachlass_bp.config import Configuration
+from nachlass_bp.context import BuildContext
+from nachlass_bp.interpreter import Interpreter
+from nachlass_bp.layers import packages
+from nachlass_bp.notebooks import Notebook
+from nachlass_bp.runner.kernel import visible_variables
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """One build's list, settings, Python and secrets; what earlier notebooks leave comes by the view."""
+
+    context: BuildContext
+    configuration: Configuration
+    to_run: Sequence[Notebook]
+    user: Interpreter
+    secrets: Mapping[str, str]
+
+    def key(self, notebook: Notebook) -> Key:
+        """Return what the notebook is now."""
+        lock = self.context.buildpack_dir / "locks" / "kernel.txt"
+        return key_of(notebook, self.user, lock, {}, offline=self.configuration.offline.value)
+
+    def world(self, store: Store, view: View, digester: Digester) -> World:
+        """Return what a run would find: `view` is the tree at this point of the list."""
+        return World(
+            view=view,
+            env=visible_variables(packages.user_environment(self.context.env, self.user), self.secrets),
+            keyed=store.keyed_digest,
+            digester=digester,
+            code={notebook.name: code_digest(notebook) for notebook in self.to_run},
+            packages=packages_of(self.user),
+        )
+
+    def forced_reason(self, notebook: Notebook) -> str | None:
+        """Return why the notebook runs whatever its earlier runs say, None if nobody wants that."""
+        if notebook.name in self.configuration.always_run.value:
+            return f"{self.configuration.always_run.source} names it"
+        return "its metadata says always_run" if notebook.options.always_run else None
