@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nachlass_bp import bindings, config, host, interpreter, notebooks, overlays, proof, reuse, training
+from nachlass_bp import bindings, config, host, interpreter, notebooks, overlays, parameters, proof, reuse, training
 from nachlass_bp.cnb import launch
 from nachlass_bp.config import Configuration
 from nachlass_bp.context import BuildContext
@@ -60,12 +60,19 @@ def _say_what_runs(
     configuration: Configuration, to_run: Sequence[Notebook], secrets: Mapping[str, str], output: Output
 ) -> None:
     output.heading("Notebooks")
-    source = configuration.notebooks.source if configuration.notebooks.value else "the only one that can save a stage"
+    stages = configuration.stages
+    inferred = stages.source if stages.value else "the only one that can save a stage"
+    source = configuration.notebooks.source if configuration.notebooks.value else inferred
     output.step(f"To run, in this order ({source}):")
     for notebook in to_run:
         output.detail(notebook.name)
     if configuration.notebook_cwd.value == "root":
         output.step(f"They run in the repository's root ({configuration.notebook_cwd.source})")
+    parameters.say(configuration.parameters, to_run, output)
+    if configuration.seed.value is not None:
+        output.step(
+            f"Their random numbers begin with the seed {configuration.seed.value} ({configuration.seed.source})"
+        )
     if secrets:
         output.step(f"From service bindings they get {', '.join(sorted(secrets))}")
 
@@ -104,6 +111,7 @@ def _plan(
         ship_sample=configuration.ship_sample.value,
         sample_out=context.report_dir / "sample.json" if context.report_dir else None,
         limit_s=configuration.timeout_s.value,
+        is_seeded=configuration.seed.value is not None,
     )
 
 

@@ -6,13 +6,15 @@ import difflib
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
+from nachlass_bp import adoption, parameters
 from nachlass_bp.context import BuildContext
 from nachlass_bp.errors import PyprojectInvalidError, SettingInvalidError, SettingUnknownError
+from nachlass_bp.parameters import Parameters
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -25,8 +27,12 @@ CacheMode = Literal["trace", "conservative", "off"]
 _KEYS = (
     *("notebooks", "notebook_cwd", "timeout", "upgrade", "ship", "sample"),
     *("cache", "always_run", "network", "cache_max_bytes", "offline"),
+    *("stages", "parameters", "seed"),
 )
 _LISTS = ("notebooks", "ship", "always_run")
+_TABLES = ("stages", "parameters")
+_LARGEST_SEED = 2**32 - 1
+"""numpy.random.seed takes no larger one."""
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
 
@@ -45,7 +51,8 @@ class Configuration:
     `notebooks` is None when nothing lists them. `timeout_s` limits each notebook, in seconds. `ship` holds globs
     relative to the application directory. `home` is the directory that notebooks see as HOME, None for a fresh one.
     `always_run` names notebooks that are never reused; `assume_stable_network` lets those be that used the network.
-    `cache_max_bytes` None means no limit.
+    `cache_max_bytes` None means no limit. `stages` gives, by notebook, the file that it writes its stage to, where that
+    isn't the one at NACHLASS_STAGE_FILE. `seed` None means that nothing is seeded.
     """
 
     notebooks: Setting[tuple[str, ...] | None]
@@ -60,6 +67,9 @@ class Configuration:
     assume_stable_network: Setting[bool]
     cache_max_bytes: Setting[int | None]
     offline: Setting[bool]
+    stages: Setting[Mapping[str, str]]
+    parameters: Setting[Parameters]
+    seed: Setting[int | None]
 
 
 def read(context: BuildContext) -> Configuration:
@@ -126,6 +136,18 @@ def read(context: BuildContext) -> Configuration:
             "a whole number of bytes",
             "NACHLASS_CACHE_MAX_BYTES=2000000000",
         ),
+        stages=source.get(
+            "NACHLASS_STAGES",
+            "stages",
+            adoption.parse,
+            {},
+            "notebooks, each with the file in the repository that it writes its stage to",
+            "NACHLASS_STAGES=02-model.ipynb=model.joblib",
+        ),
+        parameters=_parameters(source),
+        seed=source.get(
+            "NACHLASS_SEED", "seed", _seed, None, f"a whole number from 0 to {_LARGEST_SEED}", "NACHLASS_SEED=0"
+        ),
     )
 
 
@@ -165,9 +187,15 @@ class _Source:
     def get(
         self, variable: str, key: str | None, parse: Callable[[object], T], default: T, expected: str, example: str
     ) -> Setting[T]:
+        found = self.get_all(variable, key, parse, expected, example)
+        return next(found, Setting(value=default, source="the default"))
+
+    def get_all(
+        self, variable: str, key: str | None, parse: Callable[[object], T], expected: str, example: str
+    ) -> Iterator[Setting[T]]:
         for value, source in self._found(variable, key):
             try:
-                return Setting(value=parse(value), source=source)
+                yield Setting(value=parse(value), source=source)
             except (ValueError, TypeError) as error:
                 in_table = source != variable
                 raise SettingInvalidError(
@@ -177,7 +205,6 @@ class _Source:
                     expected=expected,
                     example=_as_toml(str(key), example) if in_table else example,
                 ) from error
-        return Setting(value=default, source="the default")
 
     def _found(self, variable: str, key: str | None) -> list[tuple[object, str]]:
         found: list[tuple[object, str]] = []
@@ -193,6 +220,9 @@ def _as_toml(key: str, example: str) -> str:
     value = example.partition("=")[2]
     if key in _LISTS:
         return f"{key} = [{', '.join(json.dumps(part) for part in value.split(','))}]"
+    if key in _TABLES:
+        name, _, text = value.rpartition("=")
+        return f"{key} = {{{json.dumps(name)} = {text if text.isdigit() else json.dumps(text)}}}"
     return f"{key} = {value if value.isdigit() else {'1': 'true'}.get(value, json.dumps(value))}"
 
 
@@ -234,6 +264,25 @@ def _notebook_cwd(source: _Source, list_source: str) -> Setting[NotebookCwd]:
     if setting.source == "the default" and default == "root":
         return Setting(value=default, source="S2I_SOURCE_NOTEBOOK_LIST")
     return setting
+
+
+def _parameters(source: _Source) -> Setting[Parameters]:
+    """Return the parameters of both places: a variable changes some, and leaves the file's others as they are."""
+    found = [
+        *source.get_all(
+            "NACHLASS_PARAMETERS",
+            "parameters",
+            parameters.parse,
+            "values with names that Python allows for variables",
+            "NACHLASS_PARAMETERS=C=10",
+        )
+    ]
+    if not found:
+        return Setting(value=Parameters(), source="the default")
+    if len(found) == 1:
+        return found[0]
+    variable, table = found
+    return Setting(value=variable.value.over(table.value), source=f"{variable.source}, and {table.source}")
 
 
 def _stripped(value: object) -> object:
@@ -308,6 +357,13 @@ def _count(value: object) -> int | None:
     if count < 0:
         raise ValueError(value)
     return count
+
+
+def _seed(value: object) -> int | None:
+    seed = _count(value)
+    if seed is not None and seed > _LARGEST_SEED:
+        raise ValueError(value)
+    return seed
 
 
 def _directory(value: object) -> Path | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nachlass_bp.cache.compare import World
@@ -29,10 +29,16 @@ class Question:
     user: Interpreter
     secrets: Mapping[str, str]
 
-    def key(self, notebook: Notebook) -> Key:
-        """Return what the notebook is now."""
-        lock = self.context.buildpack_dir / "locks" / "kernel.txt"
-        return key_of(notebook, self.user, lock, {}, offline=self.configuration.offline.value)
+    def key(self, notebook: Notebook, keyed: Callable[[str], str]) -> Key:
+        """Return what the notebook is now; `keyed` is the store's `keyed_digest`."""
+        return key_of(
+            notebook,
+            self.user,
+            self.context.buildpack_dir / "locks" / "kernel.txt",
+            offline=self.configuration.offline.value,
+            seed=self.configuration.seed.value,
+            keyed=keyed,
+        )
 
     def world(self, store: Store, view: View, digester: Digester) -> World:
         """Return what a run would find: `view` is the tree at this point of the list."""

@@ -210,10 +210,10 @@ class ToolsMissingError(BuildpackError):
         )
 
 
-class NotebookNotListedError(BuildpackError):
+class NotebookUnknownError(BuildpackError):
     """A question is about a notebook that the build would not run."""
 
-    reference = "notebook-not-listed"
+    reference = "notebook-unknown"
 
     def __init__(self, *, notebook: str, listed: Sequence[str]) -> None:
         super().__init__(
@@ -356,6 +356,21 @@ class NotebookNamesCollideError(BuildpackError):
             "could not tell whose stage it gets.",
             advice="Rename one of them, or set NACHLASS_NOTEBOOK_CWD=notebook so that each runs in its own directory.",
             notebook=second,
+        )
+
+
+class NotebookNotListedError(BuildpackError):
+    """A setting is about a notebook that doesn't run."""
+
+    reference = "notebook-not-listed"
+
+    def __init__(self, *, notebook: str, source: str, near: str | None, listed: Sequence[str]) -> None:
+        guess = f"Did you mean '{near}'? " if near else ""
+        super().__init__(
+            heading=f"A setting is about '{notebook}', which isn't among the notebooks to run",
+            body=f"{source} names it. These run, with paths from the repository's root:\n" + _bullets(listed),
+            advice=f"{guess}Write the name as the list has it, or add the notebook to the list.",
+            notebook=notebook,
         )
 
 
@@ -561,16 +576,37 @@ class NothingSavedError(BuildpackError):
 
     reference = "stage-not-saved"
 
-    def __init__(self, *, notebook: str, stage_path: str, cell_count: int, others: Sequence[str]) -> None:
+    def __init__(
+        self, *, notebook: str, stage_path: str, cell_count: int, others: Sequence[str], hint: str | None = None
+    ) -> None:
+        """`hint` says which file that a notebook wrote may be the stage, and how to say so."""
         before = f"\nThe notebooks before it saved none either: {', '.join(others)}." if others else ""
         super().__init__(
             heading=f"'{notebook}' didn't save a pipeline stage",
             body=f"All {cell_count} code cells ran without error, but afterwards there was no file at\n{stage_path}{before}",
-            advice="In the notebook's last cell, save the fitted estimator to that path:\n"
+            advice=(f"{hint}\n\nOr, in " if hint else "In ")
+            + "the notebook's last cell, save the fitted estimator to that path:\n"
             "  import os, cloudpickle\n"
             '  with open(os.environ["NACHLASS_STAGE_FILE"], "wb") as file:\n'
             "      cloudpickle.dump(model, file)\n"
             "If this notebook only prepares data or draws plots, add the one that trains the model to the list.",
+            notebook=notebook,
+        )
+
+
+class StageNotWrittenError(BuildpackError):
+    """A notebook did not write the file that a setting calls its stage."""
+
+    reference = "stage-not-written"
+
+    def __init__(self, *, notebook: str, file: str, source: str, problem: str, others: Sequence[str]) -> None:
+        """`others` are the files that it did write and that look like models."""
+        wrote = "It wrote these, which look like models:\n" + _bullets(others) + "\n\n" if others else ""
+        super().__init__(
+            heading=f"'{notebook}' didn't write '{file}', which is to be its stage",
+            body=f"{source} says that its stage is that file, and the notebook ran to its end.\n{problem}",
+            advice=f"{wrote}Correct the path: it begins in the directory that the notebook runs in, or in the repository's\n"
+            "root. Or remove the setting, and save the stage to the path in NACHLASS_STAGE_FILE.",
             notebook=notebook,
         )
 

@@ -8,20 +8,24 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import nbformat
 
+from nachlass_bp import adoption, parameters
+from nachlass_bp.adoption import Adoption
 from nachlass_bp.config import Configuration, Setting
 from nachlass_bp.errors import (
     NotebookListMissingError,
     NotebookMissingError,
     NotebookNamesCollideError,
+    NotebookNotListedError,
     NotebookNotPythonError,
     NotebookUnreadableError,
+    SettingInvalidError,
 )
 
 STAGE_VARIABLES = ("NACHLASS_STAGE_FILE", "S2I_PIPELINE_STAGE_SAVE_FILE")
@@ -42,12 +46,20 @@ class Notebook:
     """A notebook that can be run.
 
     `name` is its path from the repository's root, `cwd` the directory that it runs in, relative to the root ("" is the
-    root). `content` is nbformat 4.
+    root). `content` is nbformat 4, as the author wrote it. `parameters` are what the settings put in the place of its
+    own values; `adoption` says where its stage is, if that isn't where NACHLASS_STAGE_FILE says.
     """
 
     name: str
     cwd: str
     content: Any
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    adoption: Adoption | None = None
+
+    @property
+    def parameterised(self) -> Notebook:
+        """The notebook that runs: with a cell for its parameters, if there are any."""
+        return replace(self, content=parameters.injected(self.content, self.parameters))
 
     @property
     def stem(self) -> str:
@@ -83,9 +95,9 @@ def resolve(configuration: Configuration, app_dir: Path) -> list[Notebook]:
     Raises:
         NotebookListMissingError: Nothing lists them and it isn't obvious.
         NotebookMissingError, NotebookUnreadableError, NotebookNotPythonError, NotebookNamesCollideError: see there.
+        NotebookNotListedError: A setting is about a notebook that isn't among them.
     """
-    listed = configuration.notebooks
-    names = Setting(value=listed.value, source=listed.source) if listed.value else infer(app_dir)
+    names = configuration.notebooks if configuration.notebooks.value else infer(app_dir, configuration.stages)
     loaded: dict[str, Notebook] = {}
     for name in names.value or ():
         clean = os.path.normpath(name)
@@ -97,7 +109,36 @@ def resolve(configuration: Configuration, app_dir: Path) -> list[Notebook]:
                 content=_read(path, clean),
             )
     _check_collisions(list(loaded.values()))
-    return [loaded[os.path.normpath(name)] for name in names.value or ()]
+    _check_listed(configuration.parameters.value.own, configuration.parameters.source, loaded)
+    _check_listed(configuration.stages.value, configuration.stages.source, loaded)
+    settled = {name: _with_settings(notebook, configuration) for name, notebook in loaded.items()}
+    return [settled[os.path.normpath(name)] for name in names.value or ()]
+
+
+def _check_listed(names: Iterable[str], source: str, listed: Mapping[str, Notebook]) -> None:
+    for name in names:
+        if name not in listed:
+            near = difflib.get_close_matches(name, list(listed), n=1, cutoff=0.6)
+            raise NotebookNotListedError(notebook=name, source=source, near=near[0] if near else None, listed=[*listed])
+
+
+def _with_settings(notebook: Notebook, configuration: Configuration) -> Notebook:
+    """Return the notebook with what the settings say of it."""
+    given = configuration.parameters.value.of(notebook.name)
+    stages = configuration.stages
+    file = stages.value.get(notebook.name)
+    if file is None:
+        return replace(notebook, parameters=given)
+    if not adoption.places(file, notebook.cwd):
+        raise SettingInvalidError(
+            setting="NACHLASS_STAGES" if stages.source == "NACHLASS_STAGES" else "[tool.nachlass] stages",
+            value=f"{notebook.name}={file}",
+            source=stages.source,
+            expected="a file in the repository",
+            example=f"NACHLASS_STAGES={notebook.name}=model.joblib",
+        )
+    taken = Adoption(notebook=notebook.name, cwd=notebook.cwd, file=file, source=stages.source)
+    return replace(notebook, parameters=given, adoption=taken)
 
 
 def _find(name: str, source: str, app_dir: Path) -> Path:
@@ -174,10 +215,11 @@ def find_all(app_dir: Path, suffix: str = ".ipynb") -> Iterator[str]:
                 yield os.path.relpath(os.path.join(root, name), app_dir)  # noqa: PTH118
 
 
-def infer(app_dir: Path) -> Setting[tuple[str, ...] | None]:
-    """Return the one notebook that makes a stage, when only one can.
+def infer(app_dir: Path, stages: Setting[Mapping[str, str]]) -> Setting[tuple[str, ...] | None]:
+    """Return the notebooks that make a stage, when that is obvious.
 
-    It is the one whose own code names the variable or, if only a module does, the one that imports that module.
+    It is the one whose own code names the variable or, if only a module does, the one that imports that module. Where
+    `stages` names notebooks, it is these, in its order, unless another one names the variable.
 
     Raises:
         NotebookListMissingError: There is none, or more than one.
@@ -187,8 +229,12 @@ def infer(app_dir: Path) -> Setting[tuple[str, ...] | None]:
     if not candidates:
         modules = set(_modules_that_save(app_dir))
         candidates = [name for name, code in sources.items() if modules & _imported(code)]
+    named = list(stages.value)
+    if named and not {*candidates} - {*named}:
+        return Setting(value=tuple(named), source=stages.source)
+    candidates += [name for name in named if name not in candidates]
     if len(candidates) != 1:
-        raise NotebookListMissingError(candidates=candidates, others=list(sources))
+        raise NotebookListMissingError(candidates=sorted(candidates), others=list(sources))
     return Setting(value=(candidates[0],), source="the only notebook that can save a stage")
 
 

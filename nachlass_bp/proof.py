@@ -50,6 +50,7 @@ class Request:
     ship_sample: bool = False
     sample_out: Path | None = None
     limit_s: float | None = None
+    is_seeded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +84,7 @@ def run(launcher: Launcher, draft: Manifest, manifest_file: Path, request: Reque
                 "watch": str(request.watch) if request.watch else None,
                 "ship_sample": request.ship_sample,
                 "sample_out": str(request.sample_out) if request.sample_out else None,
+                "is_seeded": request.is_seeded,
             }
         ),
         encoding="utf-8",

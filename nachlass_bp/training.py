@@ -5,15 +5,15 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from nachlass_bp import host, overlays
+from nachlass_bp import adoption, host, overlays
 from nachlass_bp.cache import record
 from nachlass_bp.cache.compare import World
 from nachlass_bp.cache.key import packages_of
-from nachlass_bp.cache.session import Session, keep_outputs
+from nachlass_bp.cache.session import Session, keep_outputs, stored_files
 from nachlass_bp.cache.store import BlobError, Store, Stored
 from nachlass_bp.cache.trace import Dependencies, Key, Mode, Record, Trace
 from nachlass_bp.cache.view import Output
@@ -77,6 +77,7 @@ def train(
             forced = _DAMAGED if isinstance(error, BlobError) else _ELSEWHERE
             room.output.step(f"Once more, without the cache: {forced}")
             continue
+        trainer.say_hints()
         return trained
 
 
@@ -127,6 +128,7 @@ class _Trainer:
         self._saved: dict[str, SavedStage] = {}
         self._samples: list[Path] = []
         self._traces: list[Trace] = []
+        self._hints = adoption.Hints(configuration.stages.value)
         self.has_reused = False
         self._companion = overlays.choose_overlay(
             room.context.buildpack_dir / "locks" / "kernel.json",
@@ -159,6 +161,11 @@ class _Trainer:
             used=self._used,
         )
 
+    def say_hints(self) -> None:
+        """Say what the author may have forgotten."""
+        for hint in self._hints.found.values():
+            self._room.output.warning(hint)
+
     # --- one notebook ---
 
     def _one(self, notebook: Notebook, directory: Path) -> None:
@@ -166,7 +173,7 @@ class _Trainer:
             self._room.output.step(f"{notebook.name}: run (the cache is off)")
             self._run(notebook, directory, None)
             return
-        key = self._question.key(notebook)
+        key = self._question.key(notebook, self._session.store.keyed_digest)
         forced = self._forced or self._question.forced_reason(notebook)
         decision = self._session.decide(key, self._world(), forced)
         self._room.output.step(f"{notebook.name}: {decision.text}")
@@ -185,6 +192,8 @@ class _Trainer:
         self._traces.append(trace)
         if trace.stage is not None:
             self._saved[notebook.name] = SavedStage(notebook=notebook, file=self._store.path_of(trace.stage))
+        else:
+            self._hints.look(notebook.name, notebook.cwd, stored_files(self._store, trace.outputs))
         if trace.samples is not None:
             self._samples.append(self._store.path_of(trace.samples))
         kept = _kept_file(self._room.context, notebook)
@@ -194,6 +203,7 @@ class _Trainer:
 
     def _run(self, notebook: Notebook, directory: Path, key: Key | None) -> None:
         """Run the notebook, and keep what there is to keep of the run."""
+        notebook = notebook.parameterised
         working_tree = self.desk.tree()
         self._start_watching(working_tree)
         job = self._job(notebook, directory, working_tree)
@@ -204,12 +214,17 @@ class _Trainer:
         self._room.output.step(f"Running {len(notebook.code_cells)} code cells")
         result = execution.run(job, self._room.output)
         openings = self._watch.take() if self._watch is not None else None
+        if notebook.adoption is not None:
+            adoption.adopt(notebook.adoption, working_tree, before, job.stage_file, self._room.output)
+            result = replace(result, saved=True)
         self._say_saved(job, result)
         if result.saved:
             # A file that stood there before this run is somebody's older stage: the next notebook must not load that.
             if working_tree.fingerprint(notebook.sav_path) == old_sav:
                 _place(job.stage_file, working_tree.root / notebook.sav_path)
             self._saved[notebook.name] = SavedStage(notebook=notebook, file=job.stage_file)
+        else:
+            self._hints.look(notebook.name, notebook.cwd, adoption.new_files(working_tree, before))
         if job.samples_file.exists():
             self._samples.append(job.samples_file)
         if key is None:
@@ -267,6 +282,7 @@ class _Trainer:
             tree=str(working_tree.root),
             app_dir=str(working_tree.app_dir),
             own_directories=(str(room.context.layers_root), str(room.context.buildpack_dir)),
+            seed=self._configuration.seed.value,
         )
 
     # --- the cache ---
@@ -382,7 +398,13 @@ class _Trainer:
         last = self._to_run[-1]
         path = str(self._scratch / f"{len(self._to_run):02d}" / "stage" / f"{last.stem}.sav")
         others = [notebook.name for notebook in self._to_run[:-1]]
-        return NothingSavedError(notebook=last.name, stage_path=path, cell_count=len(last.code_cells), others=others)
+        return NothingSavedError(
+            notebook=last.name,
+            stage_path=path,
+            cell_count=len(last.code_cells),
+            others=others,
+            hint=self._hints.last,
+        )
 
 
 def _place(stage_file: Path, sav: Path) -> None:

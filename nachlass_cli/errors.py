@@ -220,7 +220,9 @@ class NoStageError(CliError):
             "  import os, cloudpickle\n"
             '  with open(os.environ["NACHLASS_STAGE_FILE"], "wb") as file:\n'
             "      cloudpickle.dump(model, file)\n"
-            "If an installed package does it for them, name the notebooks in the order in which they run:\n"
+            "If it writes the model to a file already, name that:\n"
+            f"  nachlass build '{repository}' --env NACHLASS_STAGES=train.ipynb=model.joblib\n"
+            "If an installed package saves the stages, name the notebooks in the order in which they run:\n"
             f"  nachlass build '{repository}' --notebooks …",
         )
 

@@ -17,6 +17,7 @@ from .errors import StageError
 from .manifest import ManifestError
 from .predictor import ignore_missing_names
 from .proof import Proof, ProofError, failure_of, prove
+from .randomness import unseeded_warnings
 from .watch import ReadWatch
 
 
@@ -29,6 +30,7 @@ class Request:
     watch: Path | None = None
     ship_sample: bool = False
     sample_out: Path | None = None
+    is_seeded: bool = False
 
 
 def main(request_path: str) -> int:
@@ -56,6 +58,7 @@ def read_request(path: Path) -> Request:
         watch=Path(data["watch"]) if data.get("watch") else None,
         ship_sample=bool(data.get("ship_sample")),
         sample_out=Path(data["sample_out"]) if data.get("sample_out") else None,
+        is_seeded=bool(data.get("is_seeded")),
     )
 
 
@@ -73,11 +76,13 @@ def _run(request: Request, watch: ReadWatch | None) -> dict[str, Any]:
     proof = prove(pipeline, candidates, ship_sample=request.ship_sample)
     if request.sample_out is not None:
         _write_private(request.sample_out, dump(proof.rows))
-    return _report(proof, stages, watch, skipped)
+    notebooks = [stage.notebook for stage in manifest.stages]
+    unseeded = [] if request.is_seeded else unseeded_warnings([stage.estimator for stage in stages], notebooks)
+    return _report(proof, stages, watch, [*skipped, *unseeded])
 
 
 def _report(
-    proof: Proof, stages: list[models.LoadedStage], watch: ReadWatch | None, skipped: list[str]
+    proof: Proof, stages: list[models.LoadedStage], watch: ReadWatch | None, warnings: list[str]
 ) -> dict[str, Any]:
     return {
         "ok": True,
@@ -87,7 +92,7 @@ def _report(
         "repeatable": proof.repeatable,
         "opened": [] if watch is None else watch.opened(),
         "listed_by_imports": {} if watch is None else watch.listed_by_imports(),
-        "warnings": [*skipped, *proof.warnings],
+        "warnings": [*warnings, *proof.warnings],
     }
 
 

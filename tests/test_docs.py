@@ -228,7 +228,7 @@ def values_of(configuration: Configuration) -> dict[str, object]:
 def test_key_of_the_build_is_read(tmp_path: Path, row: list[str]) -> None:
     (key,) = code(row[1])
     with pytest.raises(SettingInvalidError) as refused:
-        read_build_configuration(tmp_path, {}, f"[tool.nachlass]\n{key} = {{}}")
+        read_build_configuration(tmp_path, {}, f"[tool.nachlass]\n{key} = [[]]")
     assert refused.value.heading.startswith(f"[tool.nachlass] {key} has a value")
     assert refused.value.body.startswith("pyproject.toml says: ")
     example = tomllib.loads(refused.value.advice.partition("\n")[2].strip())

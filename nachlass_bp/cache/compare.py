@@ -59,6 +59,10 @@ def _of_keys(
         yield "its code changed"
     if old.parameters != new.parameters:
         yield "its parameters changed"
+    if old.stage_file != new.stage_file:
+        yield "NACHLASS_STAGES takes its stage from another place"
+    if old.seed != new.seed:
+        yield "NACHLASS_SEED changed"
     if old.cwd != new.cwd:
         yield "it runs in another directory"
     if old.python != new.python:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 
+from nachlass_bp import parameters
 from nachlass_bp.cache.trace import Key, digest_of
 from nachlass_bp.interpreter import Interpreter
 from nachlass_bp.notebooks import Notebook
@@ -33,15 +34,24 @@ def packages_of(user: Interpreter) -> dict[str, str]:
 
 
 def key_of(
-    notebook: Notebook, user: Interpreter, kernel_lock: Path, parameters: Mapping[str, object], *, offline: bool
+    notebook: Notebook,
+    user: Interpreter,
+    kernel_lock: Path,
+    *,
+    offline: bool,
+    seed: int | None,
+    keyed: Callable[[str], str],
 ) -> Key:
-    """Return the key of a notebook in the user's environment."""
+    """Return the key of a notebook in the user's environment; `keyed` makes a digest that tells nobody the value."""
+    values = parameters.canonical(notebook.parameters)
     lock = hashlib.sha256(kernel_lock.read_bytes()).hexdigest()
     return Key(
         notebook=notebook.name,
         cwd=notebook.cwd,
         code=code_digest(notebook),
-        parameters=digest_of(parameters) if parameters else "",
+        parameters=keyed(values) if values else "",
+        stage_file=notebook.adoption.file if notebook.adoption is not None else "",
+        seed="" if seed is None else str(seed),
         python=f"{user.version} {user.implementation} {user.abi} {user.machine}",
         packages=digest_of(packages_of(user)),
         # A run that was refused the network and one that was not are no substitutes for each other.

@@ -100,6 +100,12 @@ class Session:
         self.store.note_used(self.used, complete=False)
 
 
+def stored_files(store: Store, outputs: Mapping[str, Output]) -> dict[str, Path]:
+    """Return where the bytes of the files are that a run left, by their path in the tree; they are for reading only."""
+    blobs = {path: blob_of(output.entry) for path, output in outputs.items() if output.entry is not None}
+    return {path: store.path_of(blob) for path, blob in blobs.items() if blob is not None}
+
+
 def restore_outputs(store: Store, outputs: Mapping[str, Output], root: Path) -> None:
     """Make a tree hold what a run left there: removals first, from the leaves up, then everything else.
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from nachlass_bp.cache.digests import Entry, blob_of
 from nachlass_bp.cache.view import Output
 
-FORMAT = 1
+FORMAT = 2
 Mode = Literal["trace", "conservative"]
 
 
@@ -23,13 +23,17 @@ class TraceInvalidError(ValueError):
 class Key:
     """What a notebook is, whatever it reads: the parts of its static key, each of which a person can recognise.
 
-    `packages` is the digest of the installed distributions; the list itself is in the store.
+    `packages` is the digest of the installed distributions; the list itself is in the store. `parameters` is a keyed
+    digest, "" for none. `stage_file` is the file that the settings call its stage, `seed` what random numbers begin
+    with; "" where the settings say nothing.
     """
 
     notebook: str
     cwd: str
     code: str
     parameters: str
+    stage_file: str
+    seed: str
     python: str
     packages: str
     kernel: str

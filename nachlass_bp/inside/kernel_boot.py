@@ -42,7 +42,7 @@ def main() -> None:
     importlib.import_module(f"{_INSIDE}.pointers").refuse_pointers(configuration["tree"])
     importlib.import_module(f"{_INSIDE}.observe").observe_fits()
     _limit_sockets(configuration["sockets"], configuration["unavailable_status"])
-    _run_kernel(Path(configuration["site"]))
+    _run_kernel(Path(configuration["site"]), configuration["seed"])
 
 
 def _limit_sockets(wanted: str, unavailable_status: int) -> None:
@@ -86,7 +86,7 @@ def _load(name: str, file: Path) -> Any:
     return module
 
 
-def _run_kernel(site: Path) -> None:
+def _run_kernel(site: Path, seed: int | None) -> None:
     sys.argv[0] = str(site / "ipykernel_launcher.py")  # What a notebook finds there under any Jupyter.
     app: Any = importlib.import_module("ipykernel.kernelapp").IPKernelApp.instance()
     # A build on this machine and one on another are the same: no configuration, no startup files, no history.
@@ -97,6 +97,10 @@ def _run_kernel(site: Path) -> None:
     app.shell.events.register("pre_run_cell", failure.remember_cell)
     app.shell.events.register("pre_run_cell", importlib.import_module(f"{_INSIDE}.tracer").cell_begins)
     app.shell.events.register("post_run_cell", failure.remember_result)
+    repeatable: Any = importlib.import_module(f"{_INSIDE}.repeatable")
+    repeatable.name_cells(app.shell)
+    if seed is not None:
+        repeatable.seed_at_first_cell(app.shell, seed)
     app.start()
 
 

@@ -10,14 +10,11 @@ from __future__ import annotations
 import functools
 import sys
 from collections import deque
-from importlib.machinery import ModuleSpec
 from types import FrameType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .after_import import after_import
 from .rows import ROW_LIMIT, first_rows
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _KEPT = 6
 _first: list[list[Any]] = []
@@ -26,41 +23,12 @@ _last: deque[list[Any]] = deque(maxlen=_KEPT)
 
 def observe_fits() -> None:
     """Watch for scikit-learn's import, and for fits from then on."""
-    sys.meta_path.insert(0, _SklearnFinder())
+    after_import("sklearn.base", _wrap_validation)
 
 
 def observed_inputs() -> list[Any]:
     """Return heads of the inputs of the first and the last fits, in the order of the fits."""
     return [rows for candidates in (*_first, *_last) for rows in candidates]
-
-
-class _SklearnFinder:
-    """Finds `sklearn.base` where everybody else does, and wraps its `BaseEstimator` after its import."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if fullname != "sklearn.base":
-            return None
-        for finder in sys.meta_path:
-            spec = None if finder is self else finder.find_spec(fullname, path, target)
-            if spec is not None:
-                if spec.loader is not None:
-                    self._wrap_after_import(spec.loader)
-                return spec
-        return None
-
-    def _wrap_after_import(self, loader: Any) -> None:
-        execute = loader.exec_module
-
-        def exec_module(module: ModuleType) -> None:
-            # The loader stays on the module: it gets its own method back, and this finder has done its work.
-            del loader.exec_module
-            sys.meta_path.remove(self)
-            execute(module)
-            _wrap_validation(module)
-
-        loader.exec_module = exec_module
 
 
 def _wrap_validation(module: ModuleType) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from nachlass_bp import bindings
 from nachlass_bp.bindings import CacheDirectory
+from nachlass_bp.cache import trace
 from nachlass_bp.cache.lock import StoreLock
 from nachlass_bp.cache.store import FORMAT, Store
 from nachlass_bp.cnb.layer import Layer
@@ -16,6 +17,8 @@ from nachlass_bp.context import BuildContext
 from nachlass_bp.output import Output
 
 NAME = "stage-store"
+_SHARED = f"nachlass-{FORMAT}.{trace.FORMAT}"
+"""Builds of different releases may share a directory; each has its own store in it then."""
 
 
 def layer(context: BuildContext) -> Layer:
@@ -55,7 +58,7 @@ def _shared(directories: list[CacheDirectory], output: Output) -> Store | None:
     problem = first.problem
     if problem is None:
         try:
-            store = Store(first.path / f"nachlass-{FORMAT}", StoreLock(first.path / f"nachlass-{FORMAT}.lock"))
+            store = Store(first.path / _SHARED, StoreLock(first.path / f"{_SHARED}.lock"))
         except OSError as error:
             problem = f"{error.filename or first.path}: {error.strerror}"
         else:

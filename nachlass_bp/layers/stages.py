@@ -51,6 +51,7 @@ class Plan:
     ship_sample: bool
     sample_out: Path | None
     limit_s: float | None
+    is_seeded: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,7 +158,12 @@ def _prove(
     scratch = samples[0].parent if samples else stages.path.parent
     file = stages.path / MANIFEST
     final = Request(
-        samples=samples, ship_sample=plan.ship_sample, sample_out=plan.sample_out, limit_s=plan.limit_s, watch=tree.root
+        samples=samples,
+        ship_sample=plan.ship_sample,
+        sample_out=plan.sample_out,
+        limit_s=plan.limit_s,
+        watch=tree.root,
+        is_seeded=plan.is_seeded,
     )
     openings: Openings | None = None
     with _watching(tree) as watch:

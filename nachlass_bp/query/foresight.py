@@ -22,7 +22,7 @@ from nachlass_bp.cache.view import View
 from nachlass_bp.config import Configuration
 from nachlass_bp.context import BuildContext
 from nachlass_bp.decisions import Question
-from nachlass_bp.errors import NotebookNotListedError, RequirementsMissingError
+from nachlass_bp.errors import NotebookUnknownError, RequirementsMissingError
 from nachlass_bp.interpreter import Interpreter
 from nachlass_bp.layers import packages, stage_store, stages
 from nachlass_bp.notebooks import Notebook
@@ -73,7 +73,7 @@ def foresee(context: BuildContext, python: Path, output: Output, *, only: str | 
     configuration = config.read(context)
     to_run = notebooks.resolve(configuration, context.app_dir)
     if only is not None and only not in {notebook.name for notebook in to_run}:
-        raise NotebookNotListedError(notebook=only, listed=list(dict.fromkeys(each.name for each in to_run)))
+        raise NotebookUnknownError(notebook=only, listed=list(dict.fromkeys(each.name for each in to_run)))
     secrets = bindings.read(context.bindings_dir)
     output.hide(secrets.values())
     user, reinstalled = _packages(context, interpreter.probe(python, context.env), configuration)
@@ -124,7 +124,7 @@ class _Foresight:
             return Forecast(notebook=notebook.name, decision=Decision(reasons=reasons))
         if self._question.configuration.cache.value == "off":
             return Forecast(notebook=notebook.name, decision=Decision(reasons=(CACHE_OFF,)))
-        key = self._question.key(notebook)
+        key = self._question.key(notebook, self.store.keyed_digest)
         world = self._question.world(self.store, self._view, self._digester)
         forced = self._question.forced_reason(notebook)
         decision = self._session.decide(key, world, forced)

@@ -15,6 +15,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
 from nachlass_bp import host
+from nachlass_bp.runner import repeatable
 
 _LONGEST_TMPDIR = 70
 _BOOT = Path(__file__).resolve().parent.parent / "inside" / "kernel_boot.py"
@@ -36,6 +37,7 @@ class KernelConfiguration:
     own_directories: Sequence[str] = ()
     sockets: str = ""
     unavailable_status: int = 87
+    seed: int | None = None
 
 
 class Kernel(AsyncKernelManager):
@@ -89,8 +91,8 @@ _FIXED = (
 def visible_variables(base: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of the kernel that somebody chose: a notebook's result may depend on their values."""
     kept = {name: value for name, value in base.items() if not name.startswith("CNB_")}
-    defaults = {"LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0", "TZ": "UTC"}
-    return {name: value for name, value in {**defaults, **kept, **more}.items() if name not in _FIXED}
+    # Not the numbers of threads that the machine's quota suggests: another machine would run everything again.
+    return {name: value for name, value in {**repeatable.CONSTANT, **kept, **more}.items() if name not in _FIXED}
 
 
 def kernel_environment(base: Mapping[str, str], more: Mapping[str, str], home: Path, scratch: Path) -> dict[str, str]:
@@ -113,11 +115,10 @@ def kernel_environment(base: Mapping[str, str], more: Mapping[str, str], home: P
     }
     # The user's own value wins where a notebook may reasonably depend on it.
     defaults = {
-        "LC_ALL": "C.UTF-8",
+        **repeatable.CONSTANT,
+        **repeatable.thread_limits(host.cpu_quota(), host.processors()),
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "MPLCONFIGDIR": str(scratch / "matplotlib"),
-        "PYTHONHASHSEED": "0",
-        "TZ": "UTC",
         "XDG_CACHE_HOME": str(scratch / "cache"),
     }
     return {**defaults, **kept, **fixed, **more}

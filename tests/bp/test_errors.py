@@ -29,7 +29,7 @@ EXAMPLES: list[BuildpackError] = [
     errors.ToolsMissingError(
         layer="/home/ada/.cache/nachlass/spam-0123456789/layers/tools", python="/usr/bin/python3.12"
     ),
-    errors.NotebookNotListedError(notebook="03-x.ipynb", listed=["03-features.ipynb", "04-model.ipynb"]),
+    errors.NotebookUnknownError(notebook="03-x.ipynb", listed=["03-features.ipynb", "04-model.ipynb"]),
     errors.SettingInvalidError(
         setting="NACHLASS_TIMEOUT",
         value="soon",
@@ -49,6 +49,12 @@ EXAMPLES: list[BuildpackError] = [
     errors.NotebookUnreadableError(notebook="03-x.ipynb", problem="The file is empty."),
     errors.NotebookNotPythonError(notebook="03-x.ipynb", language="r"),
     errors.NotebookNamesCollideError(first="a/x.ipynb", second="b/x.ipynb", sav_path="x.sav"),
+    errors.NotebookNotListedError(
+        notebook="03-feature.ipynb",
+        source="NACHLASS_STAGES",
+        near="03-features.ipynb",
+        listed=["03-features.ipynb", "04-model.ipynb"],
+    ),
     errors.BindingInvalidError(binding="warehouse", problem="Its key 'access-key' can't be the name of a variable."),
     errors.RequirementsFailedError(
         file="requirements.txt", output="ERROR: No matching distribution found for scikit-lern"
@@ -79,6 +85,13 @@ EXAMPLES: list[BuildpackError] = [
     errors.CellWantsInputError(notebook="03-x.ipynb", cell=CELL, line='name = input("Name? ")'),
     errors.NothingSavedError(
         notebook="04-model.ipynb", stage_path="/tmp/nachlass/04-model.sav", cell_count=9, others=["03-features.ipynb"]
+    ),
+    errors.StageNotWrittenError(
+        notebook="04-model.ipynb",
+        file="model.joblib",
+        source="NACHLASS_STAGES",
+        problem="There is no such file, neither in the notebook's directory nor in the repository's root.",
+        others=["models/model.joblib"],
     ),
     errors.DataPointerError(
         notebook="03-x.ipynb", cell=CELL, path="data/reviews.csv", tool="git-lfs", command="git lfs pull"

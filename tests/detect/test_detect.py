@@ -120,6 +120,9 @@ PASSES = {
     "a list under [tool]": {"pyproject.toml": '[tool]\nnachlass.notebooks = ["a.ipynb"]\n'},
     "a list in an inline table": {"pyproject.toml": '[tool]\nnachlass = { name = "x", notebooks = ["a.ipynb"] }\n'},
     "a list with line ends of Windows": {"pyproject.toml": '[tool.nachlass]\r\nnotebooks = ["a.ipynb"]\r\n'},
+    "stages": {"pyproject.toml": '[tool.nachlass.stages]\n"a.ipynb" = "model.pkl"\n'},
+    "stages by a dotted key": {"pyproject.toml": '[tool.nachlass]\nstages."a.ipynb" = "model.pkl"\n'},
+    "stages in an inline table": {"pyproject.toml": '[tool.nachlass]\nstages = { "a.ipynb" = "model.pkl" }\n'},
     "a list of nothing, which the build explains": {"pyproject.toml": "[tool.nachlass]\nnotebooks = []\n"},
 }
 
@@ -206,7 +209,7 @@ def test_the_line_to_set_names_a_notebook_of_the_repository(repository: Path, de
     assert detect().stdout.endswith(": NACHLASS_NOTEBOOKS=my work/first look.ipynb\n")
 
 
-@pytest.mark.parametrize("name", ["NACHLASS_NOTEBOOKS", "S2I_SOURCE_NOTEBOOK_LIST"])
+@pytest.mark.parametrize("name", ["NACHLASS_NOTEBOOKS", "S2I_SOURCE_NOTEBOOK_LIST", "NACHLASS_STAGES"])
 @pytest.mark.parametrize(
     "value", ["a.ipynb", "a.ipynb, b.ipynb", "no such.ipynb", 'it\'s "$(exit 1)".ipynb', "a\nb.ipynb"]
 )
@@ -214,14 +217,14 @@ def test_a_list_passes_whatever_the_repository_holds(name: str, value: str, dete
     assert detect({name: value}).code == 0
 
 
-@pytest.mark.parametrize("name", ["NACHLASS_NOTEBOOKS", "S2I_SOURCE_NOTEBOOK_LIST"])
+@pytest.mark.parametrize("name", ["NACHLASS_NOTEBOOKS", "S2I_SOURCE_NOTEBOOK_LIST", "NACHLASS_STAGES"])
 def test_a_list_in_the_platform_directory_counts(name: str, detect: Detect) -> None:
     assert detect(platform_env={name: "a.ipynb"}).code == 0
 
 
 @pytest.mark.parametrize("value", ["", " ", "\t\n"])
 def test_a_blank_list_is_no_list(value: str, detect: Detect) -> None:
-    blank = {"NACHLASS_NOTEBOOKS": value, "S2I_SOURCE_NOTEBOOK_LIST": value}
+    blank = {"NACHLASS_NOTEBOOKS": value, "S2I_SOURCE_NOTEBOOK_LIST": value, "NACHLASS_STAGES": value}
 
     assert detect(blank, blank).code == 100
 

@@ -41,6 +41,18 @@ def test_failing_line_is_of_this_cell_when_an_earlier_ones_function_raises(bare_
     assert (answer["line"], answer["line_number"]) == ("divide(y)", 2)
 
 
+def test_names_of_cells_depend_on_their_source_alone_and_lead_to_it(bare_kernel: UserKernel) -> None:
+    for name in ("first", "second"):
+        bare_kernel.run(f"def {name}():\n    return 1")
+    files = bare_kernel.value("[each.__code__.co_filename for each in (first, second)]")
+    assert len(set(files)) == 2
+    assert all(file.startswith("/tmp/ipykernel_0/") for file in files)
+    bare_kernel.run("x = 5")
+    bare_kernel.run("def first():\n    return 1")
+    assert bare_kernel.value("first.__code__.co_filename") == files[0]
+    assert bare_kernel.value("__import__('inspect').getsource(second)") == "def second():\n    return 1\n"
+
+
 def test_place_outside_the_cell_is_told(bare_kernel: UserKernel, tree: Path) -> None:
     (tree / "helper.py").write_text("def fail():\n    raise ValueError('no such luck')\n")
     answer = describe(bare_kernel, "import helper\nhelper.fail()")
