@@ -22,9 +22,10 @@ else:
 T = TypeVar("T")
 NotebookCwd = Literal["notebook", "root"]
 CacheMode = Literal["trace", "conservative", "off"]
+PublishMode = Literal["off", "code", "outputs"]
 _KEYS = (
     *("notebooks", "notebook_cwd", "timeout", "upgrade", "ship", "sample"),
-    *("cache", "always_run", "network", "cache_max_bytes", "offline"),
+    *("cache", "always_run", "network", "cache_max_bytes", "offline", "publish_notebooks"),
 )
 _LISTS = ("notebooks", "ship", "always_run")
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
@@ -60,6 +61,7 @@ class Configuration:
     assume_stable_network: Setting[bool]
     cache_max_bytes: Setting[int | None]
     offline: Setting[bool]
+    publish_notebooks: Setting[PublishMode]
 
 
 def read(context: BuildContext) -> Configuration:
@@ -125,6 +127,14 @@ def read(context: BuildContext) -> Configuration:
             None,
             "a whole number of bytes",
             "NACHLASS_CACHE_MAX_BYTES=2000000000",
+        ),
+        publish_notebooks=source.get(
+            "NACHLASS_PUBLISH_NOTEBOOKS",
+            "publish_notebooks",
+            _publish,
+            "off",
+            "'off', 'code' or 'outputs'",
+            "NACHLASS_PUBLISH_NOTEBOOKS=outputs",
         ),
     )
 
@@ -291,6 +301,18 @@ def _cache(value: object) -> CacheMode:
             return "conservative"
         case "off":
             return "off"
+        case _:
+            raise ValueError(value)
+
+
+def _publish(value: object) -> PublishMode:
+    match _stripped(value):
+        case "off":
+            return "off"
+        case "code":
+            return "code"
+        case "outputs":
+            return "outputs"
         case _:
             raise ValueError(value)
 

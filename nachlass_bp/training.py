@@ -46,6 +46,8 @@ class Trained:
     store: Store | None
     is_traced: bool
     """Whether there is a trace of every notebook."""
+    executed: Mapping[str, Path]
+    """For each notebook the file of its last run with its outputs, for reading only."""
 
 
 def train(
@@ -110,6 +112,7 @@ class _Trainer:
         self._saved: dict[str, SavedStage] = {}
         self._samples: list[Path] = []
         self._traces: list[Trace] = []
+        self._executed: dict[str, Path] = {}
         self.has_reused = False
         self._companion = overlays.choose_overlay(
             room.context.buildpack_dir / "locks" / "kernel.json",
@@ -139,6 +142,7 @@ class _Trainer:
             desk=self.desk,
             store=self._store,
             is_traced=len(self._traces) == len(self._to_run),
+            executed=self._executed,
         )
 
     def finish(self) -> None:
@@ -181,6 +185,8 @@ class _Trainer:
             self._saved[notebook.name] = SavedStage(notebook=notebook, file=self._store.path_of(trace.stage))
         if trace.samples is not None:
             self._samples.append(self._store.path_of(trace.samples))
+        if trace.executed is not None:
+            self._executed[notebook.name] = self._store.path_of(trace.executed)
         kept = _kept_file(self._room.context, notebook)
         if kept is not None and trace.executed is not None:
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -199,6 +205,8 @@ class _Trainer:
         result = execution.run(job, self._room.output)
         openings = self._watch.take() if self._watch is not None else None
         self._say_saved(job, result)
+        if job.kept_file is not None:
+            self._executed[notebook.name] = job.kept_file
         if result.saved:
             # A file that stood there before this run is somebody's older stage: the next notebook must not load that.
             if working_tree.fingerprint(notebook.sav_path) == old_sav:
