@@ -57,7 +57,8 @@ def build(context: BuildContext, ours: Ours, output: Output) -> None:
         plan = _plan(room, configuration, to_run, trained.saved[-1].notebook, stages.layer(context).path)
         facts = _finish(room, trained, plan, before)
         if renderer is None:
-            pages.layer(context).discard()
+            for unwanted in (publish.layer(context), pages.layer(context)):
+                unwanted.discard()
         else:
             pages.publish(renderer, publishing.value, to_run, trained.executed, Path(scratch), output)
     _export(room, facts)

@@ -53,18 +53,26 @@ class Renderer:
             raise PublishFailedError(output=finished.output or f"It ended with status {finished.exit_code}.")
 
 
+def layer(context: BuildContext) -> Layer:
+    """Return the layer."""
+    return Layer(layers_dir=context.layers_dir, name=NAME, cache=True)
+
+
 def ensure(context: BuildContext, output: Output) -> Renderer:
     """Restore or fill the layer.
 
     Raises:
         InstallFailedError, PipMissingError: It can't be filled.
     """
-    layer = Layer(layers_dir=context.layers_dir, name=NAME, cache=True)
     wanted = Locked(
-        layer=layer, key=locked.lock_key(context, NAME), what="page renderer", installs={NAME: _SITE}, copies={}
+        layer=layer(context),
+        key=locked.lock_key(context, NAME),
+        what="page renderer",
+        installs={NAME: _SITE},
+        copies={},
     )
     locked.ensure([wanted], context, output)
-    return Renderer(context=context, site=layer.path / _SITE, key=f"{wanted.key}-{_digest(context.buildpack_dir)}")
+    return Renderer(context=context, site=wanted.targets[NAME], key=f"{wanted.key}-{_digest(context.buildpack_dir)}")
 
 
 def _digest(buildpack_dir: Path) -> str:
