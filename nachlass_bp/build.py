@@ -14,7 +14,8 @@ from nachlass_bp.config import Configuration
 from nachlass_bp.context import BuildContext
 from nachlass_bp.errors import SklearnMissingError
 from nachlass_bp.interpreter import Interpreter
-from nachlass_bp.layers import packages, stages
+from nachlass_bp.layers import notebooks as pages
+from nachlass_bp.layers import packages, publish, stages
 from nachlass_bp.layers.ours import Ours
 from nachlass_bp.notebooks import Notebook
 from nachlass_bp.output import Output, size_text
@@ -46,12 +47,20 @@ def build(context: BuildContext, ours: Ours, output: Output) -> None:
     for facility in host.absent_facilities():
         output.step(f"This system has no {facility}")
     room = Room(context=context, user=user, kernel_site=ours.kernel_site, service=ours.service, output=output)
+    publishing = configuration.publish_notebooks
+    # Before the notebooks run: that it can't be installed must not cost a training.
+    renderer = publish.ensure(context, output) if publishing.value != "off" else None
     before = reuse.previous_metadata(stages.layer(context))
     with tempfile.TemporaryDirectory(prefix="nachlass-build-") as scratch:
         trained = training.train(room, configuration, to_run, secrets, Path(scratch))
         output.heading("Scoring service")
         plan = _plan(room, configuration, to_run, trained.saved[-1].notebook, stages.layer(context).path)
         facts = _finish(room, trained, plan, before)
+        if renderer is None:
+            for unwanted in (publish.layer(context), pages.layer(context)):
+                unwanted.discard()
+        else:
+            pages.publish(renderer, publishing.value, to_run, trained.executed, Path(scratch), output)
     _export(room, facts)
     training.tidy_up(trained, configuration, output)
 

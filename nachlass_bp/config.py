@@ -24,10 +24,11 @@ else:
 T = TypeVar("T")
 NotebookCwd = Literal["notebook", "root"]
 CacheMode = Literal["trace", "conservative", "off"]
+PublishMode = Literal["off", "code", "outputs"]
 _KEYS = (
     *("notebooks", "notebook_cwd", "timeout", "upgrade", "ship", "sample"),
     *("cache", "always_run", "network", "cache_max_bytes", "offline"),
-    *("stages", "parameters", "seed"),
+    *("stages", "parameters", "seed", "publish_notebooks"),
 )
 _LISTS = ("notebooks", "ship", "always_run")
 _TABLES = ("stages", "parameters")
@@ -70,6 +71,7 @@ class Configuration:
     stages: Setting[Mapping[str, str]]
     parameters: Setting[Parameters]
     seed: Setting[int | None]
+    publish_notebooks: Setting[PublishMode]
 
 
 def read(context: BuildContext) -> Configuration:
@@ -147,6 +149,14 @@ def read(context: BuildContext) -> Configuration:
         parameters=_parameters(source),
         seed=source.get(
             "NACHLASS_SEED", "seed", _seed, None, f"a whole number from 0 to {_LARGEST_SEED}", "NACHLASS_SEED=0"
+        ),
+        publish_notebooks=source.get(
+            "NACHLASS_PUBLISH_NOTEBOOKS",
+            "publish_notebooks",
+            _publish,
+            "off",
+            "'off', 'code' or 'outputs'",
+            "NACHLASS_PUBLISH_NOTEBOOKS=outputs",
         ),
     )
 
@@ -340,6 +350,18 @@ def _cache(value: object) -> CacheMode:
             return "conservative"
         case "off":
             return "off"
+        case _:
+            raise ValueError(value)
+
+
+def _publish(value: object) -> PublishMode:
+    match _stripped(value):
+        case "off":
+            return "off"
+        case "code":
+            return "code"
+        case "outputs":
+            return "outputs"
         case _:
             raise ValueError(value)
 

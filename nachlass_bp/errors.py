@@ -160,6 +160,23 @@ class InstallFailedError(BuildpackError):
         )
 
 
+class PublishFailedError(BuildpackError):
+    """The notebooks that were to be published could not be turned into pages."""
+
+    reference = "publish-failed"
+
+    def __init__(self, *, output: str) -> None:
+        """`output` is the renderer's: the notebooks as it came to them, then what went wrong."""
+        super().__init__(
+            heading="The notebooks couldn't be published",
+            body="NACHLASS_PUBLISH_NOTEBOOKS asks for pages of them, and the notebook named last above couldn't be turned into\n"
+            "one. An image without the pages isn't what was asked for, so there is none.",
+            advice="Set NACHLASS_PUBLISH_NOTEBOOKS=code to publish them without outputs, or off to build without pages. And\n"
+            "please report it with the lines above.",
+            details=output,
+        )
+
+
 class DiskFullError(BuildpackError):
     """The file system has no space left."""
 

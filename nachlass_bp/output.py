@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -77,6 +78,8 @@ def _forms(secret: str) -> Iterator[str]:
             yield repr(text)[1:-1]
             yield json.dumps(text)[1:-1]
             yield json.dumps(text, ensure_ascii=False)[1:-1]
+            yield html.escape(text)
+            yield html.escape(text, quote=False)
             if "/" in text:
                 yield os.path.normpath(text)
 

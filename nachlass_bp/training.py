@@ -50,6 +50,8 @@ class Trained:
     """Whether there is a trace of every notebook."""
     used: Sequence[Path]
     """The files of the traces that were reused or made."""
+    executed: Mapping[str, Path]
+    """For each notebook the file of its last run with its outputs, for reading only."""
 
 
 def train(
@@ -129,6 +131,7 @@ class _Trainer:
         self._samples: list[Path] = []
         self._traces: list[Trace] = []
         self._hints = adoption.Hints(configuration.stages.value)
+        self._executed: dict[str, Path] = {}
         self.has_reused = False
         self._companion = overlays.choose_overlay(
             room.context.buildpack_dir / "locks" / "kernel.json",
@@ -159,6 +162,7 @@ class _Trainer:
             store=self._store,
             is_traced=len(self._traces) == len(self._to_run),
             used=self._used,
+            executed=self._executed,
         )
 
     def say_hints(self) -> None:
@@ -196,6 +200,8 @@ class _Trainer:
             self._hints.look(notebook.name, notebook.cwd, stored_files(self._store, trace.outputs))
         if trace.samples is not None:
             self._samples.append(self._store.path_of(trace.samples))
+        if trace.executed is not None:
+            self._executed[notebook.name] = self._store.path_of(trace.executed)
         kept = _kept_file(self._room.context, notebook)
         if kept is not None and trace.executed is not None:
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -218,6 +224,8 @@ class _Trainer:
             adoption.adopt(notebook.adoption, working_tree, before, job.stage_file, self._room.output)
             result = replace(result, saved=True)
         self._say_saved(job, result)
+        if job.kept_file is not None:
+            self._executed[notebook.name] = job.kept_file
         if result.saved:
             # A file that stood there before this run is somebody's older stage: the next notebook must not load that.
             if working_tree.fingerprint(notebook.sav_path) == old_sav:

@@ -17,6 +17,7 @@ from .resources.health import Health
 from .resources.index import Index
 from .resources.metadata import Metadata
 from .resources.metrics import Exposition
+from .resources.notebooks import Notebooks, NotebooksWithoutSlash
 from .resources.predict import Predict
 from .resources.respond import send
 from .service import Service
@@ -40,6 +41,10 @@ def create_app(
         "/healthz": Health("ok"),
         "/readyz": Health("ready"),
     }
+    if service.published is not None:
+        routes["/notebooks/"] = notebooks = Notebooks(service.published)
+        app.add_route("/notebooks/{file}", notebooks)
+        app.add_route("/notebooks", NotebooksWithoutSlash())
     for path, resource in routes.items():
         app.add_route(path, resource)
     app.add_route("/", Index(service.manifest, list(routes)))

@@ -182,6 +182,11 @@ def model_from_json(data: object) -> Model:
 T = TypeVar("T")
 
 
+def read_object(kind: type[T], data: object) -> T:
+    """Check `data`, as decoded from JSON, against a dataclass of the kinds that a contract is made of."""
+    return _read_object(kind, data, "")
+
+
 def _read_value(kind: Any, value: object, path: str) -> Any:  # noqa: C901, PLR0911 - one branch per JSON shape
     if kind is Any:
         return value

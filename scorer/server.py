@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import sys
 from typing import NoReturn
 
 from . import manifest as manifests
+from . import publication
 from . import settings as settings_
 from .errors import StageError
 from .manifest import ManifestError
@@ -35,7 +37,12 @@ def main() -> int:
     from . import master, service  # noqa: PLC0415
 
     try:
-        loaded = service.load(settings.manifest)
+        # Before the stages, which take their time.
+        published = publication.load(settings.published_notebooks) if settings.published_notebooks else None
+    except (ManifestError, OSError) as error:
+        return _explain(f"The published notebooks can't be read: {error}", EX_CONFIG)
+    try:
+        loaded = dataclasses.replace(service.load(settings.manifest), published=published)
     except (ManifestError, OSError) as error:
         return _explain(f"The manifest can't be read: {error}", EX_CONFIG)
     except StageError as error:

@@ -11,15 +11,17 @@ from . import manifest as manifests
 from . import model as models
 from .manifest import Manifest, ManifestError, Model
 from .predictor import ignore_missing_names
+from .publication import Published
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """A loaded model and what is known about it."""
+    """A loaded model and what is known about it; `published` are its notebooks, None when they are not in the image."""
 
     manifest: Manifest
     model: Model
     pipeline: Any
+    published: Published | None = None
 
 
 def load(path: Path) -> Service:

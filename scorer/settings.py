@@ -40,6 +40,7 @@ class Settings:
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
     metrics_prefix: str = DEFAULT_METRICS_PREFIX
     metrics_buckets: tuple[float, ...] = DEFAULT_BUCKETS
+    published_notebooks: Path | None = None
 
 
 def from_environ(environ: Mapping[str, str]) -> Settings:
@@ -61,6 +62,7 @@ def from_environ(environ: Mapping[str, str]) -> Settings:
         ),
         metrics_prefix=_metrics_prefix(environ),
         metrics_buckets=_buckets(environ),
+        published_notebooks=Path(published) if (published := environ.get("NACHLASS_PUBLISHED_NOTEBOOKS")) else None,
     )
 
 

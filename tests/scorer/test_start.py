@@ -77,6 +77,13 @@ def test_a_wrong_setting_is_named_with_its_value(spam_image: Image, variables: d
     assert "Traceback" not in ended.stderr
 
 
+def test_published_notebooks_that_cannot_be_read_are_told_at_once(spam_image: Image, tmp_path: Path) -> None:
+    ended = spam_image.run_web(NACHLASS_PUBLISHED_NOTEBOOKS=str(tmp_path))
+    assert ended.returncode == 78
+    assert f"The published notebooks can't be read: [Errno 2] No such file or directory: '{tmp_path}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_wrong_manifests_and_commands_are_explained(broken: Image) -> None:
     assert "There is no such command: train" in broken.run_web("train").stderr
     broken.edit_manifest(model=None)

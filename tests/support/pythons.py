@@ -20,7 +20,7 @@ CACHE = ROOT / ".cache" / "tests"
 """Kept between test runs; every directory in it is named after all that went into it."""
 
 MODEL_REQUIREMENTS = ("numpy", "scipy", "scikit-learn", "joblib", "cloudpickle")
-LOCKS = ("tools", "kernel", "scorer", "cloudpickle")
+LOCKS = ("tools", "kernel", "scorer", "cloudpickle", "publish")
 
 _DESCRIBE = """
 import json, os, sys, sysconfig

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from ..publication import Published
+from .respond import send
+
+
+class Notebooks:
+    """`GET /notebooks/` and the pages that it lists: read when the service started, found by name in a table."""
+
+    def __init__(self, published: Published) -> None:
+        self._documents = published.documents
+        self._policy = published.policy
+
+    async def on_get(self, req: Any, resp: Any, file: str = "") -> None:
+        """Answer with a page, 304 when the client has it already, 404 when there is none of that name."""
+        document = self._documents.get(file)
+        if document is None:
+            raise falcon.HTTPNotFound
+        send(resp, document.body, content_type="text/html; charset=utf-8")
+        resp.set_header("Content-Security-Policy", self._policy)
+        resp.set_header("Referrer-Policy", "no-referrer")
+        resp.set_header("ETag", f'"{document.etag}"')
+        # Kept, but asked for each time: the next image has other pages at the same addresses.
+        resp.set_header("Cache-Control", "no-cache")
+        if any(known in ("*", document.etag) for known in req.if_none_match or ()):
+            resp.status = 304
+            resp.data = None
+
+    on_head = on_get
+
+
+class NotebooksWithoutSlash:
+    """`GET /notebooks`: the links of the list are relative to the address with a slash."""
+
+    async def on_get(self, _req: Any, resp: Any) -> None:
+        """Answer with the way there, which a proxy in front may have given another beginning."""
+        send(resp, b"", status=308)
+        resp.set_header("Location", "notebooks/")
+
+    on_head = on_get
