@@ -78,11 +78,6 @@ def test_notebooks_are_published_as_long_as_somebody_asks_for_it(workshop: Works
     assert "train.ipynb: reused" in second.output
     assert {"notebooks", "stages"} <= second.reused
     assert second.layers["notebooks"] == first.layers["notebooks"]
-
-    workshop.phases.store.forget_image()
-    third = published(workshop, repository, NACHLASS_PUBLISH_NOTEBOOKS="outputs")
-    assert "train.ipynb: reused" in third.output
-    assert "notebooks" not in third.reused
     assert files_of(workshop) == made
 
     code = published(workshop, repository, NACHLASS_PUBLISH_NOTEBOOKS="code")
