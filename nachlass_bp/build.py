@@ -17,6 +17,7 @@ from nachlass_bp.interpreter import Interpreter
 from nachlass_bp.layers import notebooks as pages
 from nachlass_bp.layers import packages, publish, stages
 from nachlass_bp.layers.ours import Ours
+from nachlass_bp.layers.publish import Renderer
 from nachlass_bp.notebooks import Notebook
 from nachlass_bp.output import Output, size_text
 from nachlass_bp.reuse import Facts
@@ -49,7 +50,10 @@ def build(context: BuildContext, ours: Ours, output: Output) -> None:
     room = Room(context=context, user=user, kernel_site=ours.kernel_site, service=ours.service, output=output)
     publishing = configuration.publish_notebooks
     # Before the notebooks run: that it can't be installed must not cost a training.
-    renderer = publish.ensure(context, output) if publishing.value != "off" else None
+    renderer: Renderer | None = None
+    if publishing.value != "off":
+        output.heading("Pages of the notebooks")
+        renderer = publish.ensure(context, output)
     before = reuse.previous_metadata(stages.layer(context))
     with tempfile.TemporaryDirectory(prefix="nachlass-build-") as scratch:
         trained = training.train(room, configuration, to_run, secrets, Path(scratch))
