@@ -89,7 +89,7 @@ def _job(
                 notebook,
                 json.loads(executed[notebook.name].read_text(encoding="utf-8"))
                 if mode == "outputs"
-                else notebook.content,
+                else notebook.parameterised.content,
                 context.app_dir,
                 output.redact,
                 outputs=mode == "outputs",

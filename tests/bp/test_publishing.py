@@ -241,6 +241,15 @@ def test_code_mode_shows_nothing_that_a_cell_put_out(press: Press) -> None:
     assert "[7]" not in html
 
 
+def test_code_mode_shows_the_parameters_that_a_notebook_ran_with(press: Press) -> None:
+    content = v4.new_notebook(cells=[v4.new_code_cell("depth = 2", metadata={"tags": ["parameters"]})])
+    notebook = Notebook(name="x.ipynb", cwd="", content=content, parameters={"depth": 11})
+    notebooks.publish(press.renderer, "code", [notebook], {}, press.root, press.output)
+    text = Page((press.layer / "01-x.html").read_text()).text
+    assert "depth = 2" in text
+    assert "depth = 11" in text
+
+
 def test_tags_of_a_cell_withhold_it_or_a_part_of_it(press: Press) -> None:
     parts = {"remove-cell": "none of this", "remove_input": "the source", "remove-output": "the output"}
     cells = [
