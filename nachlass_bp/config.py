@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
+from nachlass_bp import commit as commits
+from nachlass_bp.commit import Commit
 from nachlass_bp.context import BuildContext
 from nachlass_bp.errors import PyprojectInvalidError, SettingInvalidError, SettingUnknownError
 
@@ -45,7 +47,7 @@ class Configuration:
     `notebooks` is None when nothing lists them. `timeout_s` limits each notebook, in seconds. `ship` holds globs
     relative to the application directory. `home` is the directory that notebooks see as HOME, None for a fresh one.
     `always_run` names notebooks that are never reused; `assume_stable_network` lets those be that used the network.
-    `cache_max_bytes` None means no limit.
+    `cache_max_bytes` None means no limit. `commit` is what the application directory is said to be of.
     """
 
     notebooks: Setting[tuple[str, ...] | None]
@@ -60,6 +62,7 @@ class Configuration:
     assume_stable_network: Setting[bool]
     cache_max_bytes: Setting[int | None]
     offline: Setting[bool]
+    commit: Setting[Commit | None]
 
 
 def read(context: BuildContext) -> Configuration:
@@ -125,6 +128,14 @@ def read(context: BuildContext) -> Configuration:
             None,
             "a whole number of bytes",
             "NACHLASS_CACHE_MAX_BYTES=2000000000",
+        ),
+        commit=source.get(
+            "NACHLASS_COMMIT",
+            None,
+            commits.parse,
+            None,
+            "the hexadecimal id of a commit, with '-dirty' behind it if the files differ from it",
+            "NACHLASS_COMMIT=90a3cf1c5d-dirty",
         ),
     )
 
