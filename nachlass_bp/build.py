@@ -6,9 +6,21 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from nachlass_bp import bindings, config, host, interpreter, notebooks, overlays, parameters, proof, reuse, training
+from nachlass_bp import (
+    bindings,
+    config,
+    host,
+    interpreter,
+    notebooks,
+    overlays,
+    parameters,
+    proof,
+    provenance,
+    reuse,
+    sbom,
+    training,
+)
 from nachlass_bp.cnb import launch
 from nachlass_bp.config import Configuration
 from nachlass_bp.context import BuildContext
@@ -20,6 +32,8 @@ from nachlass_bp.layers.ours import Ours
 from nachlass_bp.layers.publish import Renderer
 from nachlass_bp.notebooks import Notebook
 from nachlass_bp.output import Output, size_text
+from nachlass_bp.previous_image import PreviousImage
+from nachlass_bp.provenance import Lineage
 from nachlass_bp.reuse import Facts
 from nachlass_bp.room import Room
 from nachlass_bp.training import Trained
@@ -41,6 +55,8 @@ def build(context: BuildContext, ours: Ours, output: Output) -> None:
     secrets = bindings.read(context.bindings_dir)
     output.hide(secrets.values())
     _say_what_runs(configuration, to_run, secrets, output)
+    # Before anything else is made: an installation that needs a working tree discards the layer.
+    before = reuse.previous_metadata(stages.layer(context))
     base = interpreter.provided(context)
     user = packages.ensure(context, base, output, upgrade=configuration.upgrade.value)
     if "scikit-learn" not in user.distributions:
@@ -54,12 +70,19 @@ def build(context: BuildContext, ours: Ours, output: Output) -> None:
     if publishing.value != "off":
         output.heading("Pages of the notebooks")
         renderer = publish.ensure(context, output)
-    before = reuse.previous_metadata(stages.layer(context))
+    # Who will save the last stage isn't known yet, and doesn't matter: the notebooks' code decides it.
+    plan = _plan(room, configuration, to_run, to_run[-1])
+    previous = PreviousImage(room, configuration, to_run, list(secrets), plan, before)
+    if pages.can_stay(context, publishing.value) and (kept := previous.keep()):
+        pages.stay(context, publishing.value)
+        _export(room, kept)
+        return
     with tempfile.TemporaryDirectory(prefix="nachlass-build-") as scratch:
         trained = training.train(room, configuration, to_run, secrets, Path(scratch))
         output.heading("Scoring service")
-        plan = _plan(room, configuration, to_run, trained.saved[-1].notebook, stages.layer(context).path)
-        facts = _finish(room, trained, plan, before)
+        plan = _plan(room, configuration, to_run, trained.saved[-1].notebook)
+        lineage = _lineage(room, configuration.home.value, secrets, trained)
+        facts = _finish(room, trained, plan, lineage, previous)
         if renderer is None:
             for unwanted in (publish.layer(context), pages.layer(context)):
                 unwanted.discard()
@@ -90,11 +113,9 @@ def _say_what_runs(
         output.step(f"From service bindings they get {', '.join(sorted(secrets))}")
 
 
-def _plan(
-    room: Room, configuration: Configuration, to_run: Sequence[Notebook], predictor: Notebook, layer_path: Path
-) -> stages.Plan:
+def _plan(room: Room, configuration: Configuration, to_run: Sequence[Notebook], predictor: Notebook) -> stages.Plan:
     context, user = room.context, room.user
-    root = layer_path / stages.TREE
+    root = stages.layer(context).path / stages.TREE
     server = overlays.choose_overlay(
         context.buildpack_dir / "locks" / "scorer.json",
         {name: found.version for name, found in user.distributions.items()},
@@ -138,28 +159,40 @@ def _locked_version(lock: Path) -> str:
     return lock.read_text(encoding="utf-8").partition("cloudpickle==")[2].split()[0]
 
 
-def _finish(room: Room, trained: Trained, plan: stages.Plan, before: Mapping[str, Any]) -> Facts:
+def _finish(room: Room, trained: Trained, plan: stages.Plan, lineage: Lineage, previous: PreviousImage) -> Facts:
     """Make and prove the `stages` layer, or leave it to the previous image, which has the same."""
     layer, store = stages.layer(room.context), trained.store
     inputs: str | None = None
     if store is not None and trained.is_traced:
-        inputs = reuse.inputs_of(trained.traces, plan, trained.desk.view, room.service.key)
-        if facts := reuse.find(before, inputs, store, trained.desk.view, plan.sample_out):
-            layer.discard()
-            layer.declare(reuse.metadata(before["key"], inputs))
+        inputs = reuse.inputs_of(trained.traces, lineage.digest, plan, trained.desk.view, room.service.key)
+        if facts := reuse.find(previous.metadata, inputs, store, trained.desk.view, plan.sample_out):
+            previous.declare(inputs)
+            layer.write_sbom(facts.sbom)
             room.output.step("Keeping the model of the previous build, which is the same")
             return facts
-    finished = stages.finish(layer, trained.desk.tree(), trained.saved, trained.samples, plan, room.output)
+    finished = stages.finish(layer, trained.desk.tree(), trained.saved, trained.samples, plan, lineage, room.output)
     key = stages.content_key(layer.path)
     layer.seal(key)
-    layer.declare(reuse.metadata(key, inputs))
-    facts = _facts(finished.manifest, room.user)
+    facts = _facts(finished.manifest, room.user, sbom.to_json(finished.manifest, finished.provenance, room.user))
+    told = previous.describe(trained.runs, facts, reuse.metadata(key, inputs))
+    layer.declare(reuse.metadata(key, inputs, told))
+    layer.write_sbom(facts.sbom)
     if store is not None and inputs is not None and finished.opened is not None:
         reuse.keep(store, inputs, facts, finished.opened, trained.desk.view, plan.sample_out)
     return facts
 
 
-def _facts(built: Manifest, user: Interpreter) -> Facts:
+def _lineage(room: Room, home: Path | None, secrets: Mapping[str, str], trained: Trained) -> Lineage:
+    context = room.context
+    surroundings = provenance.Surroundings(
+        home=home,
+        private=provenance.private_directories(context.platform_dir, context.bindings_dir),
+        withheld=provenance.holding_secrets(trained.traces, trained.store, secrets.values()),
+    )
+    return provenance.lineage_of(trained.runs, room.user, surroundings)
+
+
+def _facts(built: Manifest, user: Interpreter, bill: str) -> Facts:
     assert built.model is not None
     return Facts(
         labels={
@@ -173,6 +206,7 @@ def _facts(built: Manifest, user: Interpreter) -> Facts:
             *(f"{stage.notebook}: {stage.estimator} ({size_text(stage.size_bytes)})" for stage in built.stages),
             f"The pipeline loads and predicts as the service will run it ({built.model.task})",
         ],
+        sbom=bill,
     )
 
 

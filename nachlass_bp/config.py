@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from nachlass_bp import adoption, parameters
+from nachlass_bp import commit as commits
+from nachlass_bp.commit import Commit
 from nachlass_bp.context import BuildContext
 from nachlass_bp.errors import PyprojectInvalidError, SettingInvalidError, SettingUnknownError
 from nachlass_bp.parameters import Parameters
@@ -53,7 +55,8 @@ class Configuration:
     relative to the application directory. `home` is the directory that notebooks see as HOME, None for a fresh one.
     `always_run` names notebooks that are never reused; `assume_stable_network` lets those be that used the network.
     `cache_max_bytes` None means no limit. `stages` gives, by notebook, the file that it writes its stage to, where that
-    isn't the one at NACHLASS_STAGE_FILE. `seed` None means that nothing is seeded.
+    isn't the one at NACHLASS_STAGE_FILE. `seed` None means that nothing is seeded. `commit` is what the application
+    directory is said to be of.
     """
 
     notebooks: Setting[tuple[str, ...] | None]
@@ -72,6 +75,7 @@ class Configuration:
     parameters: Setting[Parameters]
     seed: Setting[int | None]
     publish_notebooks: Setting[PublishMode]
+    commit: Setting[Commit | None]
 
 
 def read(context: BuildContext) -> Configuration:
@@ -157,6 +161,14 @@ def read(context: BuildContext) -> Configuration:
             "off",
             "'off', 'code' or 'outputs'",
             "NACHLASS_PUBLISH_NOTEBOOKS=outputs",
+        ),
+        commit=source.get(
+            "NACHLASS_COMMIT",
+            None,
+            commits.parse,
+            None,
+            "the hexadecimal id of a commit, with '-dirty' behind it if the files differ from it",
+            "NACHLASS_COMMIT=90a3cf1c5d-dirty",
         ),
     )
 
@@ -280,7 +292,7 @@ def _parameters(source: _Source) -> Setting[Parameters]:
     """Return the parameters of both places: a variable changes some, and leaves the file's others as they are."""
     found = [
         *source.get_all(
-            "NACHLASS_PARAMETERS",
+            parameters.VARIABLE,
             "parameters",
             parameters.parse,
             "values with names that Python allows for variables",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # They read this module's values, and say how.
     from nachlass_bp.notebooks import Notebook
 
 TAG = "parameters"
+VARIABLE = "NACHLASS_PARAMETERS"
 INJECTED_TAG = "injected-parameters"
 _CELL_ID = "nachlass-parameters"
 _PART = re.compile(

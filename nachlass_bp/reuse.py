@@ -20,16 +20,20 @@ from nachlass_bp.cache.view import View
 from nachlass_bp.cnb.layer import Layer
 from nachlass_bp.layers.stages import Plan
 
-_LARGEST_METADATA_BYTES = 4096
+LARGEST_METADATA_BYTES = 4096
 """It becomes part of a label of the image."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """What has to be said of a layer again in every build: the image's labels, and lines for the log."""
+    """What has to be said of a layer again in every build: the image's labels, and lines for the log.
+
+    `sbom` is the layer's bill of materials, empty for the one that the platform has restored.
+    """
 
     labels: Mapping[str, str]
     lines: Sequence[str]
+    sbom: str = ""
 
 
 def previous_metadata(layer: Layer) -> dict[str, Any]:
@@ -41,11 +45,15 @@ def previous_metadata(layer: Layer) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def inputs_of(traces: Sequence[Trace], plan: Plan, view: View, service_key: str) -> str:
-    """Return the digest of everything that a `stages` layer is made from, apart from the repository's own files."""
+def inputs_of(traces: Sequence[Trace], lineage: str, plan: Plan, view: View, service_key: str) -> str:
+    """Return the digest of everything that a `stages` layer is made from, apart from the files that the proof opens.
+
+    `lineage` is the digest of `provenance.Lineage`.
+    """
     return digest_of(
         {
             "runs": [[asdict(trace.key), trace.stage, trace.samples] for trace in traces],
+            "lineage": lineage,
             "outputs": {path: output.entry for path, output in view.outputs.items()},
             "service": service_key,
             "launch": asdict(plan.launch),
@@ -67,7 +75,7 @@ def find(metadata: Mapping[str, Any], inputs: str, store: Store, view: View, sam
         return None
     try:
         record = json.loads(store.proof(inputs).read_text(encoding="utf-8"))
-        facts = Facts(labels=record["labels"], lines=record["lines"])
+        facts = Facts(labels=record["labels"], lines=record["lines"], sbom=record["sbom"])
         if _looked_at(record["files"], record["directories"], view) != record["looked_at"]:
             return None
         if sample_out is not None:
@@ -88,6 +96,7 @@ def keep(store: Store, inputs: str, facts: Facts, opened: frozenset[str], view: 
         "lines": list(facts.lines),
         "files": files,
         "directories": directories,
+        "sbom": facts.sbom,
         "looked_at": _looked_at(files, directories, view),
         "sample": store.add(sample) if sample is not None and sample.exists() else None,
     }
@@ -99,10 +108,11 @@ def _looked_at(files: Sequence[str], directories: Sequence[str], view: View) -> 
     return digest_of([[view.entry(path) for path in files], [view.listing(path) for path in directories]])
 
 
-def metadata(key: str, inputs: str | None) -> dict[str, str | int]:
-    """Return the metadata of a layer."""
+def metadata(key: str, inputs: str | None, told: Mapping[str, str] | None = None) -> dict[str, str | int]:
+    """Return the metadata of a layer; `told` is what `previous_image` has to say."""
     data: dict[str, str | int] = {"key": key}
     if inputs is not None:
         data["inputs"] = inputs
-    assert len(str(data)) < _LARGEST_METADATA_BYTES
+    data.update(told or {})
+    assert len(str(data)) < LARGEST_METADATA_BYTES
     return data

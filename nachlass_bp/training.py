@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from nachlass_bp import adoption, host, overlays
+from nachlass_bp import adoption, host, overlays, provenance
+from nachlass_bp import commit as commits
 from nachlass_bp.cache import record
 from nachlass_bp.cache.compare import World
-from nachlass_bp.cache.key import packages_of
+from nachlass_bp.cache.digests import sha256_of
+from nachlass_bp.cache.key import code_digest, packages_of
 from nachlass_bp.cache.session import Session, keep_outputs, stored_files
 from nachlass_bp.cache.store import BlobError, Store, Stored
 from nachlass_bp.cache.trace import Dependencies, Key, Mode, Record, Trace
@@ -28,6 +30,7 @@ from nachlass_bp.layers.stages import SavedStage
 from nachlass_bp.notebooks import Notebook
 from nachlass_bp.output import Output as BuildLog
 from nachlass_bp.output import size_text
+from nachlass_bp.provenance import Run
 from nachlass_bp.room import Room
 from nachlass_bp.runner import execution
 from nachlass_bp.runner.kernel import KernelConfiguration
@@ -39,19 +42,27 @@ _DAMAGED = "what its last run left is damaged in the cache"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """The stages, one a notebook that saved one, the files of candidate samples, and the traces behind them."""
+    """The stages, one a notebook that saved one, the files of candidate samples, and what is known of each run."""
 
     saved: Sequence[SavedStage]
     samples: Sequence[Path]
-    traces: Sequence[Trace]
+    runs: Sequence[Run]
     desk: Desk
     store: Store | None
-    is_traced: bool
-    """Whether there is a trace of every notebook."""
     used: Sequence[Path]
     """The files of the traces that were reused or made."""
     executed: Mapping[str, Path]
     """For each notebook the file of its last run with its outputs, for reading only."""
+
+    @property
+    def traces(self) -> list[Trace]:
+        """The traces that there are."""
+        return [run.trace for run in self.runs if run.trace is not None]
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether there is a trace of every notebook."""
+        return len(self.traces) == len(self.runs)
 
 
 def train(
@@ -129,7 +140,7 @@ class _Trainer:
         self._watch_problem: str | None = None
         self._saved: dict[str, SavedStage] = {}
         self._samples: list[Path] = []
-        self._traces: list[Trace] = []
+        self._runs: list[Run] = []
         self._hints = adoption.Hints(configuration.stages.value)
         self._executed: dict[str, Path] = {}
         self.has_reused = False
@@ -157,10 +168,9 @@ class _Trainer:
         return Trained(
             saved=list(self._saved.values()),
             samples=self._samples,
-            traces=self._traces,
+            runs=self._runs,
             desk=self.desk,
             store=self._store,
-            is_traced=len(self._traces) == len(self._to_run),
             used=self._used,
             executed=self._executed,
         )
@@ -193,7 +203,7 @@ class _Trainer:
         self.desk.reuse(trace.outputs)
         self.has_reused = True
         self._session.use(stored.file)
-        self._traces.append(trace)
+        self._runs.append(provenance.traced(trace))
         if trace.stage is not None:
             self._saved[notebook.name] = SavedStage(notebook=notebook, file=self._store.path_of(trace.stage))
         else:
@@ -209,7 +219,7 @@ class _Trainer:
 
     def _run(self, notebook: Notebook, directory: Path, key: Key | None) -> None:
         """Run the notebook, and keep what there is to keep of the run."""
-        notebook = notebook.parameterised
+        author, notebook = notebook, notebook.parameterised
         working_tree = self.desk.tree()
         self._start_watching(working_tree)
         job = self._job(notebook, directory, working_tree)
@@ -236,6 +246,7 @@ class _Trainer:
         if job.samples_file.exists():
             self._samples.append(job.samples_file)
         if key is None:
+            self._runs.append(self._untraced(author, job, result, started_ns, "the cache is off"))
             return
         try:
             outputs = self.desk.changes(before)
@@ -243,10 +254,14 @@ class _Trainer:
             # What the later notebooks find is unknown from here on, and so is what they depend on.
             self._session = None
             self._room.output.warning(f"The cache is off from here: {error.filename}: {error.strerror}")
+            self._runs.append(self._untraced(author, job, result, started_ns, "what it left could not be read"))
             return
         try:
-            self._keep(job, key, result, outputs, openings, started_ns)
+            self._runs.append(provenance.traced(self._keep(job, key, result, outputs, openings, started_ns)))
         except OSError as error:
+            self._runs.append(
+                self._untraced(author, job, result, started_ns, "the record of its run could not be kept")
+            )
             self._room.output.warning(f"This run couldn't be kept for the next build: {error.strerror or error}")
         self.desk.view.apply(outputs)
 
@@ -328,7 +343,7 @@ class _Trainer:
         outputs: Mapping[str, Output],
         openings: Openings | None,
         started_ns: int,
-    ) -> None:
+    ) -> Trace:
         assert self._store is not None
         assert self._session is not None
         assert job.trace_file is not None
@@ -363,18 +378,37 @@ class _Trainer:
             stage=self._store.add(job.stage_file) if result.saved else None,
             samples=self._store.add(job.samples_file) if job.samples_file.exists() else None,
             executed=self._store.add(job.kept_file) if job.kept_file is not None and job.kept_file.exists() else None,
-            record=Record(
-                at=datetime.fromtimestamp(started_ns / 1e9, timezone.utc).isoformat(timespec="seconds"),
-                seconds=round(result.seconds, 3),
-                peak_bytes=result.peak_bytes,
-                network=network is not None,
-                programs=bool(seen.programs),
-                cells=len(job.notebook.code_cells),
-            ),
+            record=self._record(job, result, started_ns, network=network is not None, programs=bool(seen.programs)),
         )
         keep_outputs(self._store, outputs, job.tree)
         self._session.keep(trace, packages_of(self._room.user))
-        self._traces.append(trace)
+        return trace
+
+    def _untraced(
+        self, notebook: Notebook, job: execution.Job, result: execution.Run, started_ns: int, reason: str
+    ) -> Run:
+        # Without a record, no socket at all is the one thing that says something.
+        network = False if result.sockets == 0 else None
+        return Run(
+            notebook=job.notebook.name,
+            code=code_digest(notebook),
+            stage=sha256_of(job.stage_file) if result.saved else None,
+            record=self._record(job, result, started_ns, network=network, programs=None),
+            untraced=reason,
+        )
+
+    def _record(
+        self, job: execution.Job, result: execution.Run, started_ns: int, *, network: bool | None, programs: bool | None
+    ) -> Record:
+        return Record(
+            at=datetime.fromtimestamp(started_ns / 1e9, timezone.utc).isoformat(timespec="seconds"),
+            seconds=round(result.seconds, 3),
+            peak_bytes=result.peak_bytes,
+            network=network,
+            programs=programs,
+            cells=len(job.notebook.code_cells),
+            commit=commits.find(self._configuration.commit.value, self._room.context),
+        )
 
     def _mode(self, seen: record.Seen, openings: Openings | None, result: execution.Run) -> tuple[Mode, str | None]:
         if openings is None:

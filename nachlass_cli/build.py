@@ -13,6 +13,7 @@ from nachlass_cli.arguments import BuildOptions
 from nachlass_cli.buildpack import PhaseContext, find_buildpack, run_build, run_detect
 from nachlass_cli.diagnosis import Situation, explain, read_failure
 from nachlass_cli.environment import (
+    commit_variables,
     phase_variables,
     platform_variables,
     with_platform_variables,
@@ -53,7 +54,8 @@ def build(options: BuildOptions, supervisor: Supervisor) -> tuple[Workspace, Bui
         _describe_interpreter(interpreter, wish)
         variables = platform_variables(options, project)
         write_platform_directory(workspace, variables, options.bindings)
-        env = with_platform_variables(phase_variables(workspace, python), variables)
+        commit = commit_variables(repository, selection, options.include)
+        env = with_platform_variables({**phase_variables(workspace, python), **commit}, variables)
         record = _make_record(options, repository, interpreter, python, env)
 
         snapshot.begin(workspace)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from nachlass_cli import host, snapshot
+from nachlass_cli import git, host, snapshot
 from nachlass_cli.arguments import BuildOptions
 from nachlass_cli.errors import BindingError
 from nachlass_cli.project import Project
+from nachlass_cli.selection import Selection
 from nachlass_cli.workspace import Workspace
 
 STACK_ID = "nachlass.local"
@@ -50,6 +51,15 @@ def phase_variables(workspace: Workspace, python_directory: Path) -> dict[str, s
         **_taken_over([*_NETWORK, *(name.lower() for name in _NETWORK), *_CERTIFICATES, *_PIP]),
         **_pip_files(),
     }
+
+
+def commit_variables(repository: Path, selection: Selection, include: Sequence[str]) -> dict[str, str]:
+    """Say which commit is built, and whether other files than its own are among those that were chosen."""
+    found = git.head(repository) if selection.by_git else None
+    if found is None:
+        return {}
+    commit, differs = found
+    return {"NACHLASS_COMMIT": f"{commit}-dirty" if differs or selection.untracked or include else commit}
 
 
 def _taken_over(names: Iterable[str]) -> dict[str, str]:

@@ -69,6 +69,14 @@ def _merge(tracked: list[str], untracked: list[str], empty: list[str], prefix: s
         into += [f"{prefix}/{file}" for file in files]
 
 
+def head(directory: Path) -> tuple[str, bool] | None:
+    """Return the commit that is checked out and whether tracked files of `directory` differ; None before the first."""
+    commit = _git(directory, "rev-parse", "--verify", "--quiet", "HEAD", good=(0, 1)).decode().strip()
+    if not commit:
+        return None
+    return commit, bool(_git(directory, "status", "--porcelain", "-z", "--untracked-files=no", "--", "."))
+
+
 def ignore_rule(directory: Path, relative: str) -> str | None:
     """Return by which rule git ignores a path below `directory`: pattern, file and line; None if there is none."""
     output = _git(directory, "check-ignore", "-v", "-z", "--stdin", stdin=os.fsencode(relative), good=(0, 1))

@@ -37,7 +37,7 @@ def create_app(
     routes: dict[str, object] = {
         "/predict": Predict(service.model.input, predictor, metrics, max_body_bytes=settings.max_body_bytes),
         "/metrics": Exposition(metrics),
-        "/metadata": Metadata(service.manifest),
+        "/metadata": Metadata(service.manifest, service.provenance),
         "/healthz": Health("ok"),
         "/readyz": Health("ready"),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from .manifest import Manifest, ManifestError, Model
 from .predictor import ignore_missing_names
 from .publication import Published
 
+PROVENANCE = "provenance.json"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
@@ -22,6 +25,8 @@ class Service:
     model: Model
     pipeline: Any
     published: Published | None = None
+    provenance: Any = None
+    """The document that the build left beside the manifest, None if there is none."""
 
 
 def load(path: Path) -> Service:
@@ -44,4 +49,16 @@ def load(path: Path) -> Service:
     if manifest.model.input.kind == "frame" or manifest.model.input.dtype == "series":
         import pandas  # noqa: F401, ICN001, PLC0415 - once before the fork, not in each worker at its first request.
     ignore_missing_names()
-    return Service(manifest=manifest, model=manifest.model, pipeline=pipeline)
+    return Service(
+        manifest=manifest, model=manifest.model, pipeline=pipeline, provenance=_provenance(path.parent / PROVENANCE)
+    )
+
+
+def _provenance(file: Path) -> Any:
+    """Return the document; the proof runs before there is one."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise ManifestError("", f"{file} is not JSON: {error}") from error

@@ -241,7 +241,7 @@ def test_table_of_the_build_has_every_key_and_its_example_holds_them_all(tmp_pat
     assert set(shown) == {code(row[1])[0] for row in build_rows() if row[1]}
     settings_read = vars_of(read_build_configuration(tmp_path, {}, block.text))
     from_file = {name for name, setting in settings_read.items() if "pyproject.toml" in setting.source}
-    assert from_file == set(settings_read) - {"home"}
+    assert from_file == set(settings_read) - {"home", "commit"}
 
 
 def test_page_lists_the_settings_of_pip_that_build_and_command_pass_on(

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from nachlass_bp.cache.digests import Entry, blob_of
 from nachlass_bp.cache.view import Output
+from nachlass_bp.commit import Commit
 
 FORMAT = 2
 Mode = Literal["trace", "conservative"]
@@ -72,14 +73,18 @@ class Dependencies:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """When and how the run went; it stays the same however often the run is reused."""
+    """When and how the run went, and at which commit; it stays the same however often the run is reused.
+
+    `network` and `programs` are None where nobody could tell.
+    """
 
     at: str
     seconds: float
     peak_bytes: int | None
-    network: bool
-    programs: bool
+    network: bool | None
+    programs: bool | None
     cells: int
+    commit: Commit | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,11 +134,16 @@ def from_json(text: str) -> Trace:
                 "key": Key(**data["key"]),
                 "dependencies": Dependencies(**data["dependencies"]),
                 "outputs": {path: Output(**output) for path, output in data["outputs"].items()},
-                "record": Record(**data["record"]),
+                "record": _record(data["record"]),
             }
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise TraceInvalidError(f"it lacks something: {error}") from error
+
+
+def _record(data: dict[str, Any]) -> Record:
+    commit = data["commit"]
+    return Record(**{**data, "commit": None if commit is None else Commit(**commit)})
 
 
 def digest_of(value: object) -> str:

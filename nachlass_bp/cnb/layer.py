@@ -38,6 +38,11 @@ class Layer:
         return self.layers_dir / f"{self.name}.toml"
 
     @property
+    def sbom(self) -> Path:
+        """The layer's bill of materials, which stays when the layer is discarded: the lifecycle restores it, too."""
+        return self.layers_dir / f"{self.name}.sbom.cdx.json"
+
+    @property
     def key(self) -> str | None:
         """The key that the present contents were made for, or None when they are absent or unfinished."""
         seal = self._seal()
@@ -91,6 +96,11 @@ class Layer:
         # A JSON string or number is also a TOML one, except for the escape of DEL, which no value of ours holds.
         lines += [f"{key} = {json.dumps(value)}" for key, value in metadata.items()]
         self.toml.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def write_sbom(self, text: str) -> None:
+        """Write the bill of materials, as a new file: a platform may have linked the old one into a safe place."""
+        self.sbom.unlink(missing_ok=True)
+        self.sbom.write_text(text, encoding="utf-8")
 
 
 def _count_files(directory: Path) -> int:

@@ -27,6 +27,20 @@ def layer(context: BuildContext) -> Layer:
     return Layer(layers_dir=context.layers_dir, name="notebooks", launch=True)
 
 
+def can_stay(context: BuildContext, mode: PublishMode) -> bool:
+    """Whether the previous image's pages, or that it has none, are what a build in this mode wants."""
+    return mode == "off" or bool(reuse.previous_metadata(layer(context)).get("key"))
+
+
+def stay(context: BuildContext, mode: PublishMode) -> None:
+    """Leave the layer to the previous image, of which everything is the same."""
+    made = layer(context)
+    key = reuse.previous_metadata(made).get("key")
+    made.discard()
+    if mode != "off":
+        made.declare({"key": str(key)})
+
+
 def publish(
     renderer: Renderer,
     mode: PublishMode,

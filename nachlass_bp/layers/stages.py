@@ -10,8 +10,10 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from nachlass_bp import proof as proofs
+from nachlass_bp import provenance as provenances
 from nachlass_bp.cnb import launch
 from nachlass_bp.cnb.layer import Layer
 from nachlass_bp.context import BuildContext
@@ -20,6 +22,7 @@ from nachlass_bp.inotify import Openings, Watch, WatchError
 from nachlass_bp.notebooks import Notebook
 from nachlass_bp.output import Output, size_text
 from nachlass_bp.proof import Launcher, Proof, Request
+from nachlass_bp.provenance import Lineage
 from nachlass_bp.tree import WorkingTree
 from scorer.manifest import SCHEMA_VERSION, Interpreter, Manifest, Stage
 from scorer.manifest import Launch as ManifestLaunch
@@ -56,9 +59,13 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
-    """A filled layer. `opened` are the files of the tree that the proof opened, None where not all can be told."""
+    """A filled layer. `opened` are the files of the tree that the proof opened, None where not all can be told.
+
+    `provenance` is the document of that name.
+    """
 
     manifest: Manifest
+    provenance: Mapping[str, Any]
     opened: frozenset[str] | None
 
 
@@ -67,8 +74,14 @@ def layer(context: BuildContext) -> Layer:
     return Layer(layers_dir=context.layers_dir, name="stages", launch=True)
 
 
-def finish(
-    stages: Layer, tree: WorkingTree, saved: Sequence[SavedStage], samples: Sequence[Path], plan: Plan, output: Output
+def finish(  # noqa: PLR0913 - all that a layer is made from
+    stages: Layer,
+    tree: WorkingTree,
+    saved: Sequence[SavedStage],
+    samples: Sequence[Path],
+    plan: Plan,
+    lineage: Lineage,
+    output: Output,
 ) -> Finished:
     """Fill the layer from what the notebooks left, and prove that the service works with it.
 
@@ -97,8 +110,12 @@ def finish(
         ),
     )
     final.write(stages.path / MANIFEST)
+    document = lineage.document(final)
+    provenance = stages.path / provenances.FILE
+    provenance.write_text(provenances.to_json(document), encoding="utf-8")
+    provenance.chmod(0o644)
     launch.write_env(stages.path, {"NACHLASS_MANIFEST": str(stages.path / MANIFEST)})
-    return Finished(manifest=final, opened=opened)
+    return Finished(manifest=final, provenance=document, opened=opened)
 
 
 def _unique_names(saved: Sequence[SavedStage]) -> list[tuple[str, SavedStage]]:

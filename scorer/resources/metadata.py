@@ -11,8 +11,9 @@ from .respond import send
 class Metadata:
     """`GET /metadata`: what was trained, from what, and what it takes; nothing of the machine that it runs on."""
 
-    def __init__(self, manifest: Manifest) -> None:
-        self._body = dump(describe(manifest))
+    def __init__(self, manifest: Manifest, provenance: Any) -> None:
+        # Once, not for each request: the provenance of a model of ten thousand files is a megabyte.
+        self._body = dump({**describe(manifest), "provenance": provenance})
 
     async def on_get(self, _req: Any, resp: Any) -> None:
         """Answer with the facts."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.harness import BUILDPACK, Nachlass, write
+from tests.cli.harness import BUILDPACK, Nachlass, git, write
 
 
 def test_nothing_of_the_shell_reaches_the_build(nachlass: Nachlass, repository: Path) -> None:
@@ -176,3 +177,24 @@ def test_a_program_that_is_no_python_is_refused(nachlass: Nachlass, repository: 
     finished = nachlass("build", repository, "--python", "/bin/true")
     assert finished.status == 1
     assert "it doesn't work as a Python interpreter" in finished.err
+
+
+def test_build_is_told_the_commit_and_whether_other_files_than_its_own_are_built(
+    nachlass: Nachlass, repository: Path
+) -> None:
+    def told(*words: str) -> str | None:
+        assert nachlass("build", repository, *words).status == 0
+        return nachlass.environment().get("NACHLASS_COMMIT")
+
+    assert told() is None, "there is no commit yet"
+    git(repository, "commit", "--quiet", "--message", "first")
+    commit = told()
+    assert commit is not None
+    assert re.fullmatch("[0-9a-f]{40}", commit)
+    assert told("--include", "data/rows.csv") == f"{commit}-dirty"
+    write(repository, {"new.py": "x = 1"})
+    assert told() == f"{commit}-dirty"
+    (repository / "new.py").unlink()
+    write(repository, {"stage.txt": "2"})
+    assert told() == f"{commit}-dirty"
+    assert told("--env", "NACHLASS_COMMIT=cafe123") == "cafe123"

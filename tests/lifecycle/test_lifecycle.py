@@ -64,6 +64,25 @@ def builds() -> Iterator[Builds]:
         shutil.rmtree(root)
 
 
+@pytest.fixture(scope="session")
+def cacheless() -> Iterator[Builds]:
+    """Build the same on a platform that keeps no cache, as Shipwright is."""
+    require("lifecycle")
+    root = Path(tempfile.mkdtemp(prefix="nachlass-lifecycle-"))
+    root.chmod(0o755)
+    try:
+        repository = training_repository(root / "repository")
+        lifecycle = Lifecycle(root, repository, env=platform_env(root), has_cache=False)
+        first, second = lifecycle.build(), lifecycle.build()
+        assert first.exit_code == 0, first.output
+        assert second.exit_code == 0, second.output
+        assert second.image is not None
+        layers = lifecycle.unpack(second.image) / "nachlass_nachlass"
+        yield Builds(lifecycle=lifecycle, first=first, second=second, image=second.image, layers=layers)
+    finally:
+        shutil.rmtree(root)
+
+
 def training_repository(root: Path) -> Path:
     rows = [
         f"{MARKER} {text},{label}" for text, label in [("cheap pills", "spam"), ("my dear sister", "legitimate")] * 5
@@ -142,6 +161,36 @@ def test_training_rows_are_nowhere_but_in_the_repositorys_own_file(builds: Build
 
 def test_everyone_may_read_the_images_files(builds: Builds) -> None:
     assert unreadable_files(builds.layers) == []
+
+
+def test_models_bill_of_materials_is_in_both_images(builds: Builds) -> None:
+    bill = json.loads(bill_of_materials(builds).read_text())
+    manifest = json.loads((builds.layers / "stages/manifest.json").read_text())
+
+    assert builds.first.image is not None
+    assert metadata(builds.first.image, "lifecycle")["sbom"] == metadata(builds.image, "lifecycle")["sbom"]
+    (stage,) = [each for each in bill["components"] if each["type"] == "machine-learning-model"]
+    assert stage["hashes"][0]["content"] == manifest["stages"][0]["sha256"]
+
+
+def bill_of_materials(builds: Builds) -> Path:
+    return builds.layers.parent / "sbom/launch/nachlass_nachlass/stages/sbom.cdx.json"
+
+
+def test_without_a_cache_an_unchanged_repository_runs_no_notebook(cacheless: Builds) -> None:
+    first = cacheless.first.image
+
+    assert "train.ipynb: reused (in the previous image)" in cacheless.second.output
+    assert "Running" not in cacheless.second.output
+    assert "Reusing layer 'nachlass/nachlass:stages'" in cacheless.second.output
+    assert first is not None
+    assert shipped_layers(cacheless.image)["stages"] == shipped_layers(first)["stages"]
+    ours = {name: value for name, value in first.labels.items() if name.startswith("io.nachlass.")}
+    assert ours
+    assert ours.items() <= cacheless.image.labels.items()
+    assert bill_of_materials(cacheless).is_file()
+    with cacheless.lifecycle.serve(cacheless.image) as service:
+        assert service.predict(["pills, very cheap", "to my dear sister"]) == ["spam", "legitimate"]
 
 
 def test_failing_notebook_fails_the_build_with_our_words(builds: Builds) -> None:

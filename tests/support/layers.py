@@ -75,6 +75,8 @@ class LayerStore:
                 (self.directory / f"{layer.name}.toml").write_text(toml.dumps({"metadata": layer.metadata}))
             if layer.cache and (self.kept / layer.name).exists():
                 link_tree(self.kept / layer.name, self.directory / layer.name)
+            if layer.launch and (self.kept / _sbom(layer.name)).exists():
+                shutil.copy(self.kept / _sbom(layer.name), self.directory)
         if (self.kept / "store.toml").exists():
             shutil.copy(self.kept / "store.toml", self.directory)
 
@@ -94,6 +96,10 @@ class LayerStore:
                 assert previous is not None, f"cannot reuse '{layer.name}', previous image has no metadata"
                 assert previous.launch, f"cannot reuse '{layer.name}', it was not in the previous image"
                 self.reused.add(layer.name)
+            if layer.launch:
+                (self.kept / _sbom(layer.name)).unlink(missing_ok=True)
+                if (self.directory / _sbom(layer.name)).exists():
+                    shutil.copy(self.directory / _sbom(layer.name), self.kept)
         self.layers = layers
         if (self.directory / "store.toml").exists():
             shutil.copy(self.directory / "store.toml", self.kept)
@@ -116,6 +122,10 @@ class LayerStore:
         for layer in self.layers.values():
             if layer.launch and (self.directory / layer.name).exists() and not (self.kept / layer.name).exists():
                 (self.directory / layer.name).rename(self.kept / layer.name)
+
+
+def _sbom(layer: str) -> str:
+    return f"{layer}.sbom.cdx.json"
 
 
 def _assert_exportable(layer: Path) -> None:
