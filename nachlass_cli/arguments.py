@@ -173,14 +173,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_cache_commands(parser: argparse.ArgumentParser) -> None:
     questions = parser.add_subparsers(dest="question", required=True, metavar="COMMAND")
-    ls = questions.add_parser("ls", help="say which runs of notebooks are kept, and how large they are")
+    ls = questions.add_parser(
+        "ls", help="say which runs of notebooks are kept, and how large they are", allow_abbrev=False
+    )
     explain = questions.add_parser(
         "explain",
         help="say why the next build would or would not run the notebooks; nothing is run or changed",
         description="Say what 'nachlass build' with the same options would do now, and why. "
         "Without NOTEBOOK, of every notebook; with one word that ends in .ipynb, PATH is the current directory.",
+        allow_abbrev=False,
     )
-    prune = questions.add_parser("prune", help="remove what the next build, if nothing changes, has no need of")
+    prune = questions.add_parser(
+        "prune", help="remove what the next build, if nothing changes, has no need of", allow_abbrev=False
+    )
     for each in (ls, prune):
         each.add_argument(
             "directory",

@@ -59,7 +59,8 @@ def _depended_on(trace: Trace, most: int | None) -> Iterator[str]:
     if dependencies.names is not None:
         yield "the names of all files, for it started programs"
     if dependencies.env_names is not None:
-        yield "the names of all variables, for it looked at every one or started programs"
+        reason = ", for it looked at every one or started programs" if trace.mode == "trace" else ""
+        yield f"the names of all variables{reason}"
     yield f"the network: {'it used it' if trace.record.network else 'no'}"
     yield "its code, Python and the versions of the installed packages"
 
