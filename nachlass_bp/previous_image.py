@@ -124,7 +124,9 @@ class PreviousImage:
         """Return the digest of everything that a model is made from: one for all, so that no part can be guessed."""
         digester = Digester()
         context, plan = self._room.context, self._plan
-        code = {notebook.name: code_digest(notebook) for notebook in self._to_run}
+        # Where the image has their pages, their text counts, too.
+        is_shown = self._configuration.publish_notebooks.value != "off"
+        code = {} if is_shown else {notebook.name: code_digest(notebook) for notebook in self._to_run}
         tree = [path for path in self._view.walk() if not self_contained.is_of_git(path)]
         return digest_of(
             {
