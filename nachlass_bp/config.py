@@ -30,12 +30,13 @@ PublishMode = Literal["off", "code", "outputs"]
 _KEYS = (
     *("notebooks", "notebook_cwd", "timeout", "upgrade", "ship", "sample"),
     *("cache", "always_run", "network", "cache_max_bytes", "offline"),
-    *("stages", "parameters", "seed", "publish_notebooks"),
+    *("stages", "parameters", "seed", "publish_notebooks", "memory_limit"),
 )
 _LISTS = ("notebooks", "ship", "always_run")
 _TABLES = ("stages", "parameters")
 _LARGEST_SEED = 2**32 - 1
 """numpy.random.seed takes no larger one."""
+_LEAST_MEMORY_BYTES = 1 << 30
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
 
@@ -56,7 +57,7 @@ class Configuration:
     `always_run` names notebooks that are never reused; `assume_stable_network` lets those be that used the network.
     `cache_max_bytes` None means no limit. `stages` gives, by notebook, the file that it writes its stage to, where that
     isn't the one at NACHLASS_STAGE_FILE. `seed` None means that nothing is seeded. `commit` is what the application
-    directory is said to be of.
+    directory is said to be of. `memory_limit_bytes` limits the address space of each notebook's processes.
     """
 
     notebooks: Setting[tuple[str, ...] | None]
@@ -76,6 +77,7 @@ class Configuration:
     seed: Setting[int | None]
     publish_notebooks: Setting[PublishMode]
     commit: Setting[Commit | None]
+    memory_limit_bytes: Setting[int | None]
 
 
 def read(context: BuildContext) -> Configuration:
@@ -134,6 +136,15 @@ def read(context: BuildContext) -> Configuration:
             "NACHLASS_NETWORK", "network", _network, False, "'assume-stable'", "NACHLASS_NETWORK=assume-stable"
         ),
         offline=source.get("NACHLASS_OFFLINE", "offline", _boolean, False, "true or false", "NACHLASS_OFFLINE=1"),
+        memory_limit_bytes=source.get(
+            "NACHLASS_MEMORY_LIMIT",
+            "memory_limit",
+            _memory,
+            None,
+            "a number of bytes, or one with K, M, G or T behind it, and at least 1G: Python and its libraries take\n"
+            "as much address space by themselves",
+            "NACHLASS_MEMORY_LIMIT=6G",
+        ),
         cache_max_bytes=source.get(
             "NACHLASS_CACHE_MAX_BYTES",
             "cache_max_bytes",
@@ -398,6 +409,18 @@ def _seed(value: object) -> int | None:
     if seed is not None and seed > _LARGEST_SEED:
         raise ValueError(value)
     return seed
+
+
+def _memory(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise TypeError(value)
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(?:i?B)?)?", str(_stripped(value)), re.IGNORECASE)
+    if match is None:
+        raise ValueError(value)
+    size = int(float(match[1]) * 1024 ** (" KMGT".index((match[2] or " ").upper())))
+    if size < _LEAST_MEMORY_BYTES:
+        raise ValueError(value)
+    return size
 
 
 def _directory(value: object) -> Path | None:

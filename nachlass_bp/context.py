@@ -59,5 +59,6 @@ def from_environ(environ: Mapping[str, str], arguments: Sequence[str], app_dir: 
         platform_dir=Path(os.path.abspath(platform)),  # noqa: PTH100 - as above
         target="/".join(part or "any" for part in target),
         report_dir=Path(report) if report else None,
-        env=dict(environ),
+        # Where the log goes must make no difference to a notebook; its kernel sets TERM itself.
+        env={name: value for name, value in environ.items() if name != "TERM"},
     )

@@ -564,10 +564,11 @@ class NotebookTimeoutError(BuildpackError):
 
     reference = "notebook-timeout"
 
-    def __init__(self, *, notebook: str, cell: str, limit_s: float) -> None:
+    def __init__(self, *, notebook: str, cell: str, limit_s: float, line: str | None = None) -> None:
+        where = f"\nThe line that it was at:\n    {line}" if line else ""
         super().__init__(
             heading=f"'{notebook}' ran longer than {limit_s:g} seconds",
-            body=f"NACHLASS_TIMEOUT sets this limit for each notebook. It was in {cell} when the time was up.",
+            body=f"NACHLASS_TIMEOUT sets this limit for each notebook. It was in {cell} when the time was up.{where}",
             advice="Give it more time with NACHLASS_TIMEOUT=<seconds>, or make that cell do less.",
             notebook=notebook,
         )
@@ -584,6 +585,38 @@ class CellWantsInputError(BuildpackError):
             heading=f"{_capital(cell)} of '{notebook}' waits for input",
             body=f"Nobody is there to answer input() or getpass() in a build.{where}",
             advice="Read the value from an environment variable; a secret comes from a service binding of type nachlass.",
+            notebook=notebook,
+        )
+
+
+class PackagesChangedError(BuildpackError):
+    """A notebook installed packages, or removed some."""
+
+    reference = "packages-changed"
+
+    def __init__(
+        self, *, notebook: str, changes: Sequence[str], more: int, wanted: Sequence[str], foreign: Sequence[str]
+    ) -> None:
+        """`wanted` are lines for requirements.txt; `foreign` the directories of other buildpacks that changed."""
+        others = f"\n  and {more} more" if more else ""
+        where = (
+            "\n\nThey are in another buildpack's layer, which nachlass can't restore:\n" + _bullets(foreign)
+            if foreign
+            else "\n\nThe next build installs them anew, as requirements.txt has them."
+        )
+        again = "\nIf the layers of this build are kept, build the next time with an empty cache." if foreign else ""
+        advice = (
+            "Name what your notebooks need in requirements.txt, and take `pip install` out of the cell:\n"
+            + _bullets(wanted)
+            if wanted
+            else "Take what removes packages out of the notebook, and their lines out of requirements.txt if need be."
+        )
+        super().__init__(
+            heading=f"'{notebook}' changed the installed packages",
+            body="After it had run, the environment that your model will be served from was not the one that\n"
+            f"requirements.txt describes:\n{_bullets(changes)}{others}{where}\n\n"
+            "Other notebooks, and builds that reuse this one without running it, would find another environment.",
+            advice=advice + again,
             notebook=notebook,
         )
 

@@ -40,6 +40,12 @@ def kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
+def interrupt_group(pid: int) -> None:
+    """Send SIGINT, as Ctrl-C does, to the process group that `pid` leads."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGINT)
+
+
 def kill_descendants() -> list[int]:
     """Kill every process below this one and reap it; return the ids of those that were still alive.
 
@@ -163,13 +169,4 @@ def peak_memory_bytes(pid: int | None) -> int | None:
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
-    return None
-
-
-def memory_limit_bytes() -> int | None:
-    """Return the memory limit of our cgroup, or None when there is none."""
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        with contextlib.suppress(OSError, ValueError):
-            limit = int(Path(path).read_text())
-            return limit if limit < 1 << 60 else None
     return None

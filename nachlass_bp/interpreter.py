@@ -33,7 +33,7 @@ class Distribution:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interpreter:
-    """One Python and its environment, as it describes itself."""
+    """One Python and its environment, as it describes itself; `path` is where it imports from."""
 
     executable: Path
     version: str
@@ -43,6 +43,7 @@ class Interpreter:
     prefix: Path
     base_prefix: Path
     has_venv: bool
+    path: tuple[Path, ...]
     distributions: Mapping[str, Distribution]
 
     @property
@@ -85,6 +86,7 @@ def probe(executable: Path, env: Mapping[str, str]) -> Interpreter:
         prefix=Path(facts["prefix"]),
         base_prefix=Path(facts["base_prefix"]),
         has_venv=facts["has_venv"],
+        path=tuple(Path(entry) for entry in facts["path"] if entry),
         distributions={
             normalise(name): Distribution(
                 version=found["version"], directory=Path(found["directory"]), origin=found["origin"]

@@ -16,6 +16,7 @@ from nachlass_bp.context import BuildContext
 from nachlass_bp.errors import BuildpackError, DiskFullError, InterruptedBuildError, internal_error
 from nachlass_bp.layers import ours
 from nachlass_bp.output import Output
+from nachlass_bp.terminal import is_terminal
 
 FAILURE_REPORT = "failure.json"
 
@@ -34,7 +35,7 @@ def main() -> int:
         from nachlass_bp.query import command  # noqa: PLC0415 - no build needs it
 
         return command.main(sys.argv[2:])
-    output = Output()
+    output = Output(is_terminal=is_terminal(sys.stdout, os.environ.get("TERM", "")))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     host.become_subreaper()

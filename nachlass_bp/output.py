@@ -7,8 +7,12 @@ import json
 import os
 import re
 import sys
+import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
+
+from nachlass_bp.terminal import StatusLine
 
 if TYPE_CHECKING:
     from nachlass_bp.errors import BuildpackError
@@ -16,14 +20,42 @@ if TYPE_CHECKING:
 _URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s@'\"]+(?=@)")
 _SHORTEST_SECRET = 4
 """Shorter values ("1", "yes") would redact half of the log and protect nothing."""
+_CONTROLS = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # A colour, or an order to move about or erase (ECMA-48, CSI).
+    r"|\x1b[\]P^_X][^\x07\x1b]*(?:\x07|\x1b\\)?"  # A title, a link: strings with an end of their own.
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"  # Whatever else isn't text; tabs and ends of lines stay.
+)
 
 
 class Output:
-    """Write the build log; every line passes the redaction of known secrets."""
+    """Write the build log; every line passes the redaction of known secrets and holds no control characters.
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    Several threads may write. `is_terminal` says that lines of the stream can be redrawn.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, is_terminal: bool = False) -> None:
         self._stream = stream or sys.stdout
         self._secrets: list[str] = []
+        self._lock = threading.RLock()  # A signal's exception may leave a plain lock locked, for the last words.
+        self._status = StatusLine(self._stream) if is_terminal else None
+        self._written_at = time.monotonic()
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether `status` shows anything."""
+        return self._status is not None
+
+    @property
+    def silent_s(self) -> float:
+        """For how long no line has been written."""
+        return time.monotonic() - self._written_at
+
+    def status(self, text: str) -> None:
+        """Show `text` below everything else, in place of what was there; nothing where lines can't be redrawn."""
+        if self._status is not None:
+            with self._lock:
+                self._status.set(self._plain(text))
+                self._stream.flush()
 
     def hide(self, secrets: Iterable[str]) -> None:
         """Replace these values by `****` in everything written from now on."""
@@ -66,8 +98,19 @@ class Output:
         self._write("\n" + render_error(error).rstrip("\n"))
 
     def _write(self, text: str) -> None:
-        self._stream.write(self.redact(text) + "\n")
-        self._stream.flush()
+        line = self._plain(text) + "\n"
+        with self._lock:
+            if self._status is not None:
+                self._status.clear()
+            self._stream.write(line)
+            if self._status is not None:
+                self._status.draw()
+            self._stream.flush()
+            self._written_at = time.monotonic()
+
+    def _plain(self, text: str) -> str:
+        """Return `text` as it may be written: a secret is hidden whether or not control characters are part of it."""
+        return self.redact(_CONTROLS.sub("", self.redact(text)))
 
 
 def _forms(secret: str) -> Iterator[str]:
@@ -91,6 +134,18 @@ def render_error(error: BuildpackError) -> str:
         parts.append(error.details.rstrip() + "\n")
     parts.append(error.body)
     return "\n".join(parts) + f"\n\n{error.advice}\n\nReference: {error.reference}\n"
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration as a person reads it."""
+    if seconds < 1:
+        return f"{seconds:.2f} s"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def size_text(size_bytes: int) -> str:

@@ -28,7 +28,7 @@ from nachlass_bp.reuse import LARGEST_METADATA_BYTES, Facts
 from nachlass_bp.room import Room
 
 _WHOLE, _MISSING, _FACTS, _SYSTEM = "whole", "whole_missing", "facts", "system_files"
-_NOT_OF_THE_MODEL = frozenset({"cache", "cache_max_bytes", "upgrade", "commit", "parameters"})
+_NOT_OF_THE_MODEL = frozenset({"cache", "cache_max_bytes", "upgrade", "commit", "parameters", "memory_limit_bytes"})
 """Settings that decide how a build goes, and not what comes out; parameters are in the notebooks' keys."""
 _LONGEST_REASON = 300
 _SPARE_BYTES = 200

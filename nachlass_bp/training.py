@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from nachlass_bp import adoption, host, overlays, provenance
+from nachlass_bp import adoption, host, installed, overlays, provenance
 from nachlass_bp import commit as commits
 from nachlass_bp.cache import record
 from nachlass_bp.cache.compare import World
@@ -25,7 +25,7 @@ from nachlass_bp.decisions import Question
 from nachlass_bp.desk import Desk
 from nachlass_bp.errors import CellFailedError, NothingSavedError
 from nachlass_bp.inotify import Openings, Watch, WatchError
-from nachlass_bp.layers import stage_store, stages
+from nachlass_bp.layers import packages, stage_store, stages
 from nachlass_bp.layers.stages import SavedStage
 from nachlass_bp.notebooks import Notebook
 from nachlass_bp.output import Output as BuildLog
@@ -33,6 +33,7 @@ from nachlass_bp.output import size_text
 from nachlass_bp.provenance import Run
 from nachlass_bp.room import Room
 from nachlass_bp.runner import execution
+from nachlass_bp.runner.kept import kept_notebook_named
 from nachlass_bp.runner.kernel import KernelConfiguration
 from nachlass_bp.tree import WorkingTree
 
@@ -220,6 +221,7 @@ class _Trainer:
     def _run(self, notebook: Notebook, directory: Path, key: Key | None) -> None:
         """Run the notebook, and keep what there is to keep of the run."""
         author, notebook = notebook, notebook.parameterised
+        output = self._room.output
         working_tree = self.desk.tree()
         self._start_watching(working_tree)
         job = self._job(notebook, directory, working_tree)
@@ -228,7 +230,12 @@ class _Trainer:
             self._watch.take()
         started_ns = time.time_ns()
         self._room.output.step(f"Running {len(notebook.code_cells)} code cells")
-        result = execution.run(job, self._room.output)
+        kept = _kept_file(self._room.context, notebook)
+        with (
+            installed.unchanged(notebook.name, self._room.user.path, packages.layer_of(self._room.context), output),
+            kept_notebook_named(kept, output),
+        ):
+            result = execution.run(job, output)
         openings = self._watch.take() if self._watch is not None else None
         if notebook.adoption is not None:
             adoption.adopt(notebook.adoption, working_tree, before, job.stage_file, self._room.output)
@@ -306,6 +313,7 @@ class _Trainer:
             app_dir=str(working_tree.app_dir),
             own_directories=(str(room.context.layers_root), str(room.context.buildpack_dir)),
             seed=self._configuration.seed.value,
+            memory_limit_bytes=self._configuration.memory_limit_bytes.value,
         )
 
     # --- the cache ---

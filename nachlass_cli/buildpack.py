@@ -80,6 +80,7 @@ def run_build(context: PhaseContext, supervisor: Supervisor) -> int:
             **_variables(context),
             **_variables_of_build(context.workspace),
             "CNB_BP_PLAN_PATH": str(plan),
+            **host.terminal_variables(),
         },
         cwd=context.workspace.app,
         keep_open=[context.lock],

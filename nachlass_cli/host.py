@@ -41,6 +41,12 @@ def locale_variables() -> dict[str, str]:
     return {"LANG": "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"}
 
 
+def terminal_variables() -> dict[str, str]:
+    """Return what a program whose output goes to our terminal needs to know of it: nothing if there is none."""
+    kind = os.environ.get("TERM", "")
+    return {"TERM": kind} if kind and sys.stdout.isatty() else {}
+
+
 def target_variables() -> dict[str, str]:
     """Return the CNB_TARGET_* variables that describe this machine."""
     machine = platform.machine().lower()

@@ -10,10 +10,11 @@ from nachlass_bp import parameters
 from nachlass_bp.cache.trace import Key, digest_of
 from nachlass_bp.interpreter import Interpreter
 from nachlass_bp.notebooks import Notebook
+from nachlass_bp.runner import tags
 
 _RUNNER = 1
 """Raised when the same cells would run in another way than before."""
-_TELLING_TAGS = frozenset({"skip-execution", "raises-exception"})
+_TELLING_TAGS = frozenset({tags.SKIP, tags.RAISES})
 
 
 def code_digest(notebook: Notebook) -> str:

@@ -88,6 +88,10 @@ class Layer:
         (self.path / KEY_FILE).write_text(f"{key}\n{_count_files(self.path)}", encoding="utf-8")
         (self.path / KEY_FILE).chmod(0o644)
 
+    def unseal(self) -> None:
+        """Mark the contents as worthless, so that nobody keeps them (`layers.discard_unfinished`)."""
+        (self.path / KEY_FILE).unlink(missing_ok=True)
+
     def declare(self, metadata: Mapping[str, str | int]) -> None:
         """Write `<name>.toml`. Restored files come without `[types]`; a layer without types is not kept."""
         lines = ["[types]"]

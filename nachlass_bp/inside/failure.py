@@ -38,7 +38,8 @@ def describe_error() -> str:
 
     `type`, `message`; `line` and `line_number`, where in the failing cell (null if not known); `module`, `module_file`
     and `module_line`, where it was raised if that is not in a cell; `filename`, the absolute path of a file that does
-    not exist, if that is what it or one of its causes is about; `dvc`, whether DVC would have that file.
+    not exist, if that is what it or one of its causes is about; `dvc`, whether DVC would have that file; `memory`,
+    whether it or one of its causes says that memory has run out.
     """
     error = _LastRun.error
     if error is None:
@@ -50,6 +51,7 @@ def describe_error() -> str:
             "message": str(error)[:_LONGEST_TEXT],
             **_place_in_cell(error),
             **_place_in_module(error),
+            "memory": any(isinstance(link, MemoryError) for link in _chain(error)),
             "filename": missing,
             "dvc": missing is not None and _is_tracked_by_dvc(Path(missing)),
         }

@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import json
 import os
+import resource
 import signal
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
@@ -42,7 +43,7 @@ def main() -> None:
     importlib.import_module(f"{_INSIDE}.pointers").refuse_pointers(configuration["tree"])
     importlib.import_module(f"{_INSIDE}.observe").observe_fits()
     _limit_sockets(configuration["sockets"], configuration["unavailable_status"])
-    _run_kernel(Path(configuration["site"]), configuration["seed"])
+    _run_kernel(Path(configuration["site"]), configuration["seed"], configuration["memory_limit_bytes"])
 
 
 def _limit_sockets(wanted: str, unavailable_status: int) -> None:
@@ -86,13 +87,15 @@ def _load(name: str, file: Path) -> Any:
     return module
 
 
-def _run_kernel(site: Path, seed: int | None) -> None:
+def _run_kernel(site: Path, seed: int | None, memory_limit_bytes: int | None) -> None:
     sys.argv[0] = str(site / "ipykernel_launcher.py")  # What a notebook finds there under any Jupyter.
     app: Any = importlib.import_module("ipykernel.kernelapp").IPKernelApp.instance()
     # A build on this machine and one on another are the same: no configuration, no startup files, no history.
     app.load_config_file = lambda *_, **__: None
     app._run_startup_files = lambda: None  # noqa: SLF001 - the only switch there is.
     app.initialize([*sys.argv[1:], "--HistoryManager.hist_file=:memory:"])
+    _lose_no_output(app)
+    importlib.import_module(f"{_INSIDE}.plots").draw_inline_here_alone()
     failure = importlib.import_module(f"{_INSIDE}.failure")
     app.shell.events.register("pre_run_cell", failure.remember_cell)
     app.shell.events.register("pre_run_cell", importlib.import_module(f"{_INSIDE}.tracer").cell_begins)
@@ -101,7 +104,23 @@ def _run_kernel(site: Path, seed: int | None) -> None:
     repeatable.name_cells(app.shell)
     if seed is not None:
         repeatable.seed_at_first_cell(app.shell, seed)
+    _limit_memory(memory_limit_bytes)  # The last step: what doesn't fit is an error of a cell.
     app.start()
+
+
+def _limit_memory(wanted_bytes: int | None) -> None:
+    """Limit the address space of this process and its children; whoever started the build may allow less."""
+    if wanted_bytes is not None:
+        allowed = resource.getrlimit(resource.RLIMIT_AS)[1]
+        limit = wanted_bytes if allowed == resource.RLIM_INFINITY else min(wanted_bytes, allowed)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _lose_no_output(app: Any) -> None:
+    """Let a cell that writes faster than the driver reads wait, where ZeroMQ would drop messages beyond a thousand."""
+    zmq: Any = importlib.import_module("zmq")
+    # The socket belongs to its thread.
+    app.iopub_thread.schedule(lambda: app.iopub_thread.socket.setsockopt(zmq.XPUB_NODROP, 1))
 
 
 if __name__ == "__main__":

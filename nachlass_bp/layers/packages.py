@@ -29,6 +29,7 @@ from nachlass_bp.errors import (
 from nachlass_bp.interpreter import Interpreter
 from nachlass_bp.layers import locked, stages
 from nachlass_bp.output import Output
+from nachlass_bp.pulse import Waiting
 
 
 def ensure(context: BuildContext, base: Interpreter, output: Output, *, upgrade: bool) -> Interpreter:
@@ -89,13 +90,18 @@ class Cached:
 def look(context: BuildContext, base: Interpreter, *, upgrade: bool) -> Cached:
     """Decide whether the packages of the last build can stay, and change nothing."""
     file = context.app_dir / requirements.FILE_NAME
-    layer = Layer(layers_dir=context.layers_dir, name="packages", launch=True, cache=True)
+    layer = layer_of(context)
     key = f"packages-{base.platform_key}-{requirements.digest(file)[:32]}"
     different = locked.what_changed(layer.key, key, f"{file.name} or a file that it names")
     reasons = layer.reasons_to_replace(key, different=different)
     if upgrade and layer.key is not None:
         reasons = ["NACHLASS_UPGRADE asks for the newest versions"]
     return Cached(layer=layer, key=key, reasons=reasons)
+
+
+def layer_of(context: BuildContext) -> Layer:
+    """Return the layer, whether or not this build has one."""
+    return Layer(layers_dir=context.layers_dir, name="packages", launch=True, cache=True)
 
 
 def _age(layer: Layer, file: Path) -> str:
@@ -164,14 +170,15 @@ def _working_copy(context: BuildContext, output: Output) -> Iterator[Path]:
 def _run_pip(installer: pip.Pip, root: Path, directory: Path, output: Output) -> None:
     """Install `directory`'s requirements file into the environment at `root`."""
     file_name = requirements.FILE_NAME
-    finished = installer.run(
-        [
-            *("--python", _python(root), "install", "--progress-bar", "off", "--no-compile"),
-            *("--requirement", file_name),
-        ],
-        cwd=directory,
-        on_line=lambda line: output.detail(line) if _is_worth_showing(line) else None,
-    )
+    with Waiting(output, f"installing {file_name}"):
+        finished = installer.run(
+            [
+                *("--python", _python(root), "install", "--progress-bar", "off", "--no-compile"),
+                *("--requirement", file_name),
+            ],
+            cwd=directory,
+            on_line=lambda line: output.detail(line) if _is_worth_showing(line) else None,
+        )
     if finished.ok:
         return
     details = output.redact(finished.output)

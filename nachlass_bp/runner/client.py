@@ -8,24 +8,39 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import nbformat
 from nbclient import NotebookClient
 
+from nachlass_bp.output import size_text
+
+_v4: Any = nbformat.v4  # Half typed.
+KEPT_BYTES = 256 * 1024 * 1024
+"""Of outputs in the executed notebook: a person's plots and tables fit many times over, an endless loop's don't."""
 _LOG_BYTES_PER_CELL = 64 * 1024
+_PREFIX_BYTES = 12
+"""What the log puts before each line."""
 _INSIDE = "__import__('sys').modules['_nachlass_inside']"
 _QUESTION_TIMEOUT_S = 60
 
 
 class StreamingClient(NotebookClient):
-    """Hand each line of output to `show(text)` while a cell runs, and remember when a cell asked to stop."""
+    """Hand each line of output to `show(text)` while a cell runs, and remember how the last cell ended.
 
-    def __init__(self, notebook: Any, kernel: Any, show: Callable[[str], None]) -> None:
+    `asked_to_exit` says whether it called `exit()`, `raised` what it raised. Outputs are kept in the notebook up to
+    `kept_bytes` in all.
+    """
+
+    def __init__(
+        self, notebook: Any, kernel: Any, show: Callable[[str], None], *, kept_bytes: int = KEPT_BYTES
+    ) -> None:
         super().__init__(
             notebook,
             km=kernel,
             timeout=None,
             startup_timeout=60,
+            # No output gets lost (inside/kernel_boot.py), however long a large one takes to arrive.
             raise_on_iopub_timeout=True,
-            iopub_timeout=30,
+            iopub_timeout=3600,
             store_widget_state=False,
             ipython_hist_file="",
             on_cell_executed=self._after_cell,
@@ -33,7 +48,10 @@ class StreamingClient(NotebookClient):
         self._show = show
         self._partial: dict[str, str] = {}
         self._shown_bytes = 0
+        self._room = self._left = kept_bytes
+        self._is_full = False
         self.asked_to_exit = False
+        self.raised: str | None = None
 
     def begin_cell(self) -> None:
         """Start counting the output of the next cell."""
@@ -52,6 +70,19 @@ class StreamingClient(NotebookClient):
                 pass  # Status messages and such; nbclient deals with them.
         return super().process_message(msg, cell, cell_index)
 
+    def output(self, outs: list[Any], msg: dict[str, Any], display_id: str | None, cell_index: int) -> Any:
+        """Keep an output in the notebook; a failure's always, any other as long as there is room."""
+        self._left -= _size_of(msg["content"])
+        if self._left >= 0 or msg["msg_type"] == "error":
+            return super().output(outs, msg, display_id, cell_index)
+        if not self._is_full:
+            self._is_full = True
+            self._left = -1  # From here on, whatever the size.
+            text = f"… (this notebook's output exceeds {size_text(self._room)}; from here on none of it is kept)\n"
+            outs.append(_v4.new_output("stream", name="stderr", text=text))
+            self._show(text.rstrip("\n"))
+        return None
+
     def end_cell(self) -> None:
         """Show an unfinished last line."""
         for name in [name for name, text in self._partial.items() if text]:
@@ -63,14 +94,17 @@ class StreamingClient(NotebookClient):
         *lines, rest = (self._partial.get(name, "") + text).split("\n")
         self._partial[name] = rest.rpartition("\r")[2][-_LOG_BYTES_PER_CELL:]
         for line in lines:
-            self._shown_bytes += len(line)
-            if self._shown_bytes - len(line) <= _LOG_BYTES_PER_CELL:
+            size = len(line) + _PREFIX_BYTES
+            self._shown_bytes += size
+            if self._shown_bytes - size <= _LOG_BYTES_PER_CELL:
                 too_much = self._shown_bytes > _LOG_BYTES_PER_CELL
                 shown = line.rstrip("\r").rpartition("\r")[2]
                 self._show("… (the rest of this cell's output is left out of the log)" if too_much else shown)
 
     def _after_cell(self, *, execute_reply: dict[str, Any], **_: Any) -> None:
-        payload = execute_reply["content"].get("payload", [])
+        content = execute_reply["content"]
+        self.raised = content.get("ename") if content["status"] == "error" else None
+        payload = content.get("payload", [])
         self.asked_to_exit = any(item.get("source") == "ask_exit" for item in payload)
 
     async def ask(self, expression: str) -> Any:
@@ -106,3 +140,8 @@ class StreamingClient(NotebookClient):
             reply: dict[str, Any] = await client.get_shell_msg(timeout=None)
             if reply["parent_header"].get("msg_id") == message_id:
                 return reply
+
+
+def _size_of(content: dict[str, Any]) -> int:
+    """Return roughly the bytes that an output takes: its text, or all forms of what it displays."""
+    return len(content.get("text", "")) + sum(len(str(form)) for form in content.get("data", {}).values())

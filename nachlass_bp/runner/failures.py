@@ -1,4 +1,4 @@
-"""From an exception in the kernel to the error that the author reads."""
+"""From an exception in the kernel, its death or its slowness to the error that the author reads."""
 
 from __future__ import annotations
 
@@ -10,9 +10,19 @@ from typing import Any
 
 from nbclient.exceptions import CellExecutionError
 
-from nachlass_bp.errors import BuildpackError, CellFailedError, CellWantsInputError, DataPointerError
+from nachlass_bp import cgroup
+from nachlass_bp.errors import (
+    BuildpackError,
+    CellFailedError,
+    CellWantsInputError,
+    DataPointerError,
+    KernelDiedError,
+    NotebookTimeoutError,
+)
 from nachlass_bp.notebooks import Notebook
+from nachlass_bp.output import size_text
 from nachlass_bp.runner.client import StreamingClient
+from nachlass_bp.runner.kernel import ending
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _POINTER_ERROR = "GitLfsPointerError"
@@ -27,24 +37,39 @@ class Cell:
     content: Any
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Circumstances:
+    """What a failure is explained from, beside the failure itself.
+
+    `tree` is the working tree, to name files as the author knows them; `home` what the notebook saw as HOME.
+    `memory_limit_bytes` limits the address space of the kernel. `oom_before` is `cgroup.oom_kills()` before the run.
+    """
+
+    notebook: Notebook
+    tree: Path
+    home: Path
+    timeout_s: float | None
+    memory_limit_bytes: int | None
+    oom_before: int | None
+
+
 def is_clean_exit(error: CellExecutionError) -> bool:
     """Whether the cell called `sys.exit()` with a status that means success: the notebook's author ended it there."""
     return error.ename == "SystemExit" and str(error.evalue).strip() in {"", "0", "None", "False"}
 
 
 async def explain(
-    error: CellExecutionError, client: StreamingClient, notebook: Notebook, cell: Cell, tree: Path, home: Path
+    error: CellExecutionError, client: StreamingClient, around: Circumstances, cell: Cell
 ) -> BuildpackError:
     """Return what to tell the author about an exception that a cell raised.
 
     Args:
         error: nbclient's account; its text is a traceback with terminal colours.
         client: The client of the kernel that raised it, which is asked for what the text doesn't say.
-        notebook: The notebook that ran.
+        around: Where and how the notebook ran.
         cell: The cell that raised it.
-        tree: The working tree, to name files as the author knows them.
-        home: What the notebook saw as HOME.
     """
+    notebook, tree = around.notebook, around.tree
     facts: dict[str, Any] = await client.ask("describe_error()") or {}
     line = facts.get("line")
     if error.ename == "StdinNotImplementedError":
@@ -62,10 +87,52 @@ async def explain(
         exception=exception,
         line=line,
         traceback=_traceback(cell.content, exception),
-        hint=_variable_hint(error, facts) or _hint(error, missing, tree),
+        hint=_memory_hint(facts, around) or _variable_hint(error, facts) or _hint(error, missing, tree),
         missing_path=str(missing) if missing else None,
-        home=str(home),
+        home=str(around.home),
     )
+
+
+async def explain_timeout(client: StreamingClient, around: Circumstances, cell: Cell) -> NotebookTimeoutError:
+    """Return what to tell the author about a cell that was interrupted because the time was up."""
+    facts: dict[str, Any] = await client.ask("describe_error()") or {}
+    return timeout(around, cell, facts.get("line") if facts.get("type") == "KeyboardInterrupt" else None)
+
+
+def timeout(around: Circumstances, cell: Cell, line: str | None = None) -> NotebookTimeoutError:
+    """Return what to tell the author about a cell that was running when the time was up."""
+    assert around.timeout_s is not None
+    return NotebookTimeoutError(notebook=around.notebook.name, cell=cell.name, limit_s=around.timeout_s, line=line)
+
+
+def death(exit_code: int | None, around: Circumstances, cell: Cell, printed: str | None) -> KernelDiedError:
+    """Return what to tell the author about a kernel that ended in the middle of a cell.
+
+    `printed` is what its process wrote itself, outside of any cell's output.
+    """
+    how = f"Its process {ending(exit_code)}."
+    if cgroup.was_out_of_memory(around.oom_before):
+        how = f"The system ended it because the build ran out of memory{_limit_text()}."
+        advice = "Give the build more memory, or let the cell work on less data at a time."
+    elif exit_code is not None and exit_code < 0:
+        advice = (
+            "Nothing in Python raised an error: the process was ended from outside or by a crash in compiled\n"
+            "code. Too little memory is the usual cause: try with more, or with less data."
+        )
+        if around.memory_limit_bytes is not None:
+            how += f"\n{_own_limit_text(around.memory_limit_bytes)}"
+    else:
+        advice = "Something in the cell ended the interpreter, such as os._exit(). Raise an exception instead."
+    return KernelDiedError(notebook=around.notebook.name, cell=cell.name, how=how, advice=advice, details=printed)
+
+
+def _limit_text() -> str:
+    limit = cgroup.memory_limit_bytes()
+    return f" (the limit is {size_text(limit)})" if limit else ""
+
+
+def _own_limit_text(limit_bytes: int) -> str:
+    return f"NACHLASS_MEMORY_LIMIT allows it {size_text(limit_bytes)} of address space."
 
 
 def _pointer(notebook: Notebook, cell: str, path: str, tool: str, command: str) -> DataPointerError:
@@ -82,6 +149,20 @@ def _traceback(cell: Any, exception: str) -> str:
     lines = _ANSI.sub("", "\n".join(shown[-1].traceback) if shown else "").strip("\n").splitlines()
     text = "\n".join(lines[-_TRACEBACK_LINES:]).strip("\n")
     return text.removesuffix(exception).rstrip("\n")  # The message itself stands below.
+
+
+def _memory_hint(facts: dict[str, Any], around: Circumstances) -> str | None:
+    """Say what limits the memory, when the exception or the system says that there is too little."""
+    if cgroup.was_out_of_memory(around.oom_before):
+        return (
+            f"The system ended a process of the notebook because the build ran out of memory{_limit_text()}.\n"
+            "Give the build more memory, let the cell work on less data at a time, or start fewer processes."
+        )
+    if not facts.get("memory"):
+        return None
+    if around.memory_limit_bytes is not None:
+        return f"{_own_limit_text(around.memory_limit_bytes)}\nRaise it, or let the cell work on less data at a time."
+    return f"The build has no more memory{_limit_text()}. Let the cell work on less data at a time, or give it more."
 
 
 def _variable_hint(error: CellExecutionError, facts: dict[str, Any]) -> str | None:

@@ -36,6 +36,7 @@ class KernelConfiguration:
     trace_file: str = ""
     own_directories: Sequence[str] = ()
     sockets: str = ""
+    memory_limit_bytes: int | None = None
     unavailable_status: int = 87
     seed: int | None = None
 
@@ -64,6 +65,11 @@ class Kernel(AsyncKernelManager):
         """Return the status of a kernel that ended: negative for a signal, None while it runs."""
         process: Any = getattr(self.provisioner, "process", None)
         return None if process is None else process.poll()
+
+    def interrupt(self) -> None:
+        """Interrupt what runs in the kernel, and the programs that it runs."""
+        if self.process_id is not None and self.exit_code() is None:
+            host.interrupt_group(self.process_id)
 
     def destroy(self) -> list[int]:
         """Kill the kernel's process group and every descendant; return what else than the kernel was still alive."""
@@ -131,12 +137,6 @@ def ending(exit_code: int | None) -> str:
     if exit_code < 0:
         return f"was killed by {signal.Signals(-exit_code).name}"
     return f"ended with status {exit_code}"
-
-
-def out_of_memory(before: int | None) -> bool:
-    """Whether the out-of-memory killer struck in our cgroup since `before`."""
-    now = host.oom_kills()
-    return before is not None and now is not None and now > before
 
 
 def scratch_directory() -> tempfile.TemporaryDirectory[str]:

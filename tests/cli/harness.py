@@ -34,14 +34,7 @@ class Nachlass:
         return Finished(status=process.returncode, out=out, err=err)
 
     def start(self, *words: str | Path, extra: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-        env = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.home),
-            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-            "NACHLASS_BUILDPACK_DIR": str(BUILDPACK),
-            "GIT_CONFIG_GLOBAL": os.devnull,
-            **(extra or {}),
-        }
+        env = {**self.env(), **(extra or {})}
         process = subprocess.Popen(
             [sys.executable, "-m", "nachlass_cli", *map(str, words)],
             env=env,
@@ -52,6 +45,16 @@ class Nachlass:
         )
         self.started.append(process)
         return process
+
+    def env(self) -> dict[str, str]:
+        """The person's shell."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+            "NACHLASS_BUILDPACK_DIR": str(BUILDPACK),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+        }
 
     @property
     def outputs(self) -> list[Path]:

@@ -127,7 +127,9 @@ def test_cell_that_raises_is_named_with_its_line(workshop: Workshop, tmp_path: P
     log = failure(workshop, repository_of(tmp_path, *cells))
     assert "Code cell 2 of 6 (In [2]) of 'x.ipynb' raised ZeroDivisionError" in log
     assert "    c = a / b  # the culprit" in log
-    kept = json.loads((workshop.report / "notebooks" / "x.ipynb").read_text())
+    file = workshop.report / "notebooks" / "x.ipynb"
+    assert f"The notebook as far as it ran: {file}\n" in log
+    kept = json.loads(file.read_text())
     assert kept["cells"][1]["outputs"][0]["ename"] == "ZeroDivisionError"
 
 
@@ -330,6 +332,8 @@ def test_signal_in_the_middle_of_a_build_leaves_nothing_running(
     assert "Traceback" not in rest
     assert running(f"sleep {marker}") == []
     assert not (phases.layers / "stages").exists()
+    kept = json.loads((workshop.report / "notebooks" / "x.ipynb").read_text())
+    assert kept["cells"][0]["outputs"][-1]["ename"] == "BuildStopped"
 
 
 def test_service_under_another_python_says_rebuild(workshop: Workshop, tmp_path: Path) -> None:

@@ -138,8 +138,8 @@ class Phases:
                 os.killpg(process.pid, signal.SIGKILL)
         return self.finish_build(process.returncode, output)
 
-    def start_build(self) -> subprocess.Popen[str]:
-        """Start `bin/build` in a session of its own, for tests that interrupt it; `finish_build` is theirs to call."""
+    def prepare_build(self) -> tuple[list[str | Path], dict[str, str]]:
+        """Lay out what `bin/build` finds, and return its command and environment."""
         self._copy_repository()
         self._show_provider_layers(build_time=True)
         self.store.restore()
@@ -151,8 +151,13 @@ class Phases:
             "CNB_LAYERS_DIR": str(self.layers),
             "CNB_BP_PLAN_PATH": str(plan),
         }
+        return [self.buildpack / "bin/build", self.layers, self.platform, plan], env
+
+    def start_build(self) -> subprocess.Popen[str]:
+        """Start `bin/build` in a session of its own, for tests that interrupt it; `finish_build` is theirs to call."""
+        command, env = self.prepare_build()
         return subprocess.Popen(
-            [self.buildpack / "bin/build", self.layers, self.platform, plan],
+            command,
             cwd=self.app,
             env=env,
             stdin=subprocess.DEVNULL,
