@@ -30,7 +30,7 @@ check: setup ## formatting, lint, types, shell, spelling
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/mypy --explicit-package-bases tests scripts
+	$(VENV)/bin/mypy --explicit-package-bases tests scripts bench
 	$(VENV)/bin/shellcheck $(SHELL_PROGRAMS)
 	$(VENV)/bin/codespell
 
@@ -44,8 +44,8 @@ lock: setup ## resolve the locked dependencies anew
 tools: ## build the Cloud Native Buildpacks lifecycle into .tools/ (needs Go)
 	@scripts/install-cnb-tools.sh
 
-bench-build: setup ## measure the build's own time
-	$(VENV)/bin/python bench/build.py $(ARGS)
+bench-build: setup ## measure builds, runs and the stage cache, beside papermill and jupyter-cache
+	$(VENV)/bin/python -m bench.build $(ARGS)
 
 clean: ## remove everything that the other targets made
 	rm -rf $(VENV) .tools .cache .pytest_cache .mypy_cache .ruff_cache dist build

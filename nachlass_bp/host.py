@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import shutil
 import signal
@@ -16,6 +17,8 @@ from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36
 _FICLONE = 0x40049409
+_NO_REFLINKS = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS})
+"""How file systems say that they can't share blocks, or not with that other one: ioctl_ficlone(2)."""
 
 
 def become_subreaper() -> bool:
@@ -90,24 +93,39 @@ def remove_tree(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def copy_file(source: str, target: str) -> str:
-    """Copy contents and mode, sharing blocks where possible; never a hard link, for notebooks write in place."""
-    if sys.platform == "linux" and _reflink(source, target):
-        shutil.copystat(source, target)
+class Copier:
+    """Copies files, and asks no file system again for shared blocks that it has refused."""
+
+    def __init__(self) -> None:
+        self._refused: set[tuple[int, int]] = set()
+
+    def copy(self, source: str, target: str) -> str:
+        """Copy contents and mode, sharing blocks where possible; never a hard link, for notebooks write in place."""
+        if sys.platform == "linux" and self._reflink(source, target):
+            shutil.copystat(source, target)
+            return target
+        shutil.copy2(source, target)
         return target
-    shutil.copy2(source, target)
-    return target
+
+    def _reflink(self, source: str, target: str) -> bool:
+        import fcntl  # noqa: PLC0415 - absent on systems that never get here
+
+        devices = (os.stat(source).st_dev, os.stat(os.path.dirname(target) or ".").st_dev)  # noqa: PTH116, PTH120
+        if devices in self._refused:
+            return False
+        try:
+            with open(source, "rb") as from_file, open(target, "wb") as to_file:
+                fcntl.ioctl(to_file.fileno(), _FICLONE, from_file.fileno())
+        except OSError as error:
+            if error.errno in _NO_REFLINKS:
+                self._refused.add(devices)
+            return False
+        return True
 
 
-def _reflink(source: str, target: str) -> bool:
-    import fcntl  # noqa: PLC0415 - absent on systems that never get here
-
-    try:
-        with open(source, "rb") as from_file, open(target, "wb") as to_file:
-            fcntl.ioctl(to_file.fileno(), _FICLONE, from_file.fileno())
-    except OSError:
-        return False
-    return True
+def copy_file(source: str, target: str) -> str:
+    """Copy one file, as `Copier.copy` does."""
+    return Copier().copy(source, target)
 
 
 def processors() -> int:

@@ -165,11 +165,11 @@ class Watch:
             return
         if not mask & _IN_OPEN or name.startswith(b".nachlass-sync-"):
             return
-        path = os.fsdecode(os.path.relpath(os.path.join(directory, name) if name else directory, self._root))  # noqa: PTH118
-        path = "" if path == "." else path
+        whole = b"%b/%b" % (directory, name) if name else directory
+        path = os.fsdecode(whole[len(self._root) + 1 :])
         if not mask & _IN_ISDIR:
             self._openings.files.add(path)
-        elif not name or os.path.join(directory, name) not in self._watched:  # noqa: PTH118
+        elif not name or whole not in self._watched:
             # A directory tells of its own opening, and its parent does too: one of them counts.
             self._openings.directories[path] += 1
 

@@ -33,13 +33,13 @@ class WorkingTree:
 
     def fingerprint(self, relative: str) -> Fingerprint | None:
         """Return the present fingerprint of a file, None when it isn't there (links are not followed)."""
-        return _fingerprint(self.root / relative)
+        return _fingerprint(f"{self.root}/{relative}")
 
     def outputs(self) -> list[str]:
         """Return the files that the notebooks created or changed, relative to the root, sorted."""
         changed: list[str] = []
         for relative in _files(self.root):
-            if _NOT_OUTPUT.isdisjoint(Path(relative).parts) and self.fingerprint(relative) != self.before.get(relative):
+            if self.fingerprint(relative) != self.before.get(relative) and _NOT_OUTPUT.isdisjoint(relative.split("/")):
                 original = self.app_dir / relative
                 if not (original.is_file() and filecmp.cmp(original, self.root / relative, shallow=False)):
                     changed.append(relative)
@@ -85,10 +85,10 @@ class WorkingTree:
 
 def create(app_dir: Path, root: Path) -> WorkingTree:
     """Copy the application directory to `root`, a new directory; links stay links, sockets and pipes stay behind."""
-    shutil.copytree(app_dir, root, symlinks=True, ignore=_special_files, copy_function=host.copy_file)
+    shutil.copytree(app_dir, root, symlinks=True, ignore=_special_files, copy_function=host.Copier().copy)
     for directory, *_ in os.walk(root):
         os.chmod(directory, os.stat(directory).st_mode | stat.S_IRWXU)  # noqa: PTH101, PTH116 - notebooks write there
-    before = {relative: found for relative in _files(root) if (found := _fingerprint(root / relative))}
+    before = {relative: found for relative in _files(root) if (found := _fingerprint(f"{root}/{relative}"))}
     return WorkingTree(root, app_dir, before)
 
 
@@ -100,30 +100,35 @@ def _special_files(directory: str, names: list[str]) -> set[str]:
     return {name for name in names if is_special(name)}
 
 
+# Strings from here on: these are asked for every file of a repository, several times in a build.
+
+
 def _files(root: Path) -> Iterator[str]:
+    start = len(str(root)) + 1
     for directory, _names, files in os.walk(root):
         for name in files:
             path = os.path.join(directory, name)  # noqa: PTH118
             if not os.path.islink(path):  # noqa: PTH114
-                yield os.path.relpath(path, root)
+                yield path[start:]
 
 
-def _fingerprint(path: Path) -> Fingerprint | None:
+def _fingerprint(path: str) -> Fingerprint | None:
     try:
-        found = path.lstat()
+        found = os.lstat(path)
     except OSError:
         return None
     return (found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns)
 
 
 def _everything(root: Path) -> Iterator[tuple[str, Fingerprint]]:
+    start = len(str(root)) + 1
     for directory, names, files in os.walk(root):
         names[:] = [name for name in names if name not in _NOT_OUTPUT]
         for name in [*names, *files]:
             path = os.path.join(directory, name)  # noqa: PTH118
             found = os.lstat(path)
             kind = stat.S_IFMT(found.st_mode)
-            relative = os.path.relpath(path, root)
+            relative = path[start:]
             if kind == stat.S_IFDIR:
                 yield relative, (0, 0, kind, 0)
             elif kind in {stat.S_IFREG, stat.S_IFLNK}:

@@ -111,8 +111,9 @@ def _of_names(dependencies: Dependencies, view: View) -> Iterator[str]:
 
 def _of_modules(dependencies: Dependencies, view: View) -> Iterator[str]:
     for directory, names in dependencies.modules.items():
+        all_there = view.candidates(directory)
         for module, candidates in names.items():
-            now_there = view.candidates(directory, module)
+            now_there = all_there.get(module, [])
             if now_there != candidates:
                 changed = min({*now_there} ^ {*candidates})
                 yield f"{_place(directory, changed)} {'added' if changed in now_there else 'removed'}"

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 _BLOCK_BYTES = 1 << 20
+_SMALL_BYTES = 1 << 12
 Entry = str
 """`f:<sha256>` a file, `x:<sha256>` an executable one, `l:<target>` a link, `d` a directory, `o` anything else."""
 
@@ -18,9 +19,10 @@ _OTHER = "o"
 def sha256_of(path: str | Path) -> str:
     """Return the hexadecimal sha256 of a file's bytes."""
     digest = hashlib.sha256()
-    buffer = bytearray(_BLOCK_BYTES)
-    window = memoryview(buffer)
     with open(path, "rb", buffering=0) as file:
+        # For a small file, making a large buffer would take longer than reading and hashing it.
+        buffer = bytearray(min(_BLOCK_BYTES, max(os.fstat(file.fileno()).st_size, _SMALL_BYTES)))
+        window = memoryview(buffer)
         while count := file.readinto(buffer):
             digest.update(window[:count])
     return digest.hexdigest()

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,9 +111,7 @@ def traced(seen: Seen, run: Run) -> Dependencies:
     for path in run.outputs:
         if run.view.shape(path) is None:  # A file that stands there already might have been looked for.
             files.setdefault(path, None)
-    for link in run.view.links():
-        if _leads_to_any(link, files, run.view):  # C code may have come that way.
-            files[link] = run.view.entry(link)
+    files.update(_links_to(files, run.view))
     return Dependencies(
         files=files,
         shapes={path: shape for path, shape in shapes.items() if path not in files},
@@ -192,9 +190,25 @@ def _follow(
         shapes[resolved.inside] = run.view.shape(resolved.inside)
 
 
-def _leads_to_any(link: str, files: Mapping[str, Entry | None], view: View) -> bool:
-    target = view.resolve(link).inside
-    return target is None or any(path == target or path.startswith(f"{target}/") for path in files)
+def _links_to(files: Iterable[str], view: View) -> dict[str, Entry | None]:
+    """Return every link of the tree that leads out of it or to one of the files: C code may have come that way."""
+    reached = {above for path in files for above in _and_above(path)}
+    found: dict[str, Entry | None] = {}
+    waiting = {link: view.resolve(link).inside for link in view.links()}
+    # A link may lie in a directory to which another one leads.
+    while more := [link for link, target in waiting.items() if target is None or target in reached]:
+        for link in more:
+            del waiting[link]
+            found[link] = view.entry(link)
+            reached.update(_and_above(link))
+    return found
+
+
+def _and_above(path: str) -> Iterator[str]:
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
+    yield ""
 
 
 def _lists(seen: Seen, run: Run) -> dict[str, str]:
@@ -213,11 +227,15 @@ def _lists(seen: Seen, run: Run) -> dict[str, str]:
 
 
 def _modules(seen: Seen, run: Run) -> dict[str, dict[str, list[str]]]:
+    names: dict[str, set[str]] = {}
+    for directory, name in seen.modules:
+        names.setdefault(directory, set()).add(name)
     found: dict[str, dict[str, list[str]]] = {}
-    for directory, name in sorted(seen.modules):
+    for directory, modules in sorted(names.items()):
         relative = _real(directory, run.view)
         if relative is not None:
-            found.setdefault(relative, {})[name] = run.view.candidates(relative, name)
+            there = run.view.candidates(relative)
+            found.setdefault(relative, {}).update({name: there.get(name, []) for name in sorted(modules)})
     return found
 
 

@@ -84,25 +84,31 @@ class View:
 
     def names(self, directory: str) -> list[str]:
         """Return the sorted names in a directory, directories with a `/` at the end; empty if it is none."""
+        return sorted(f"{name}/" if kind == DIRECTORY else name for name, kind in self._kinds(directory).items())
+
+    def _kinds(self, directory: str) -> dict[str, str]:
+        """Return the names in a directory, each with `d` for a directory, `l` for a link, "" for anything else."""
         found: dict[str, str] = {}
         if not self._is_replaced(directory):
-            for name, is_directory in _scan(self._real(directory)):
-                found[name] = f"{name}/" if is_directory else name
+            found.update(_scan(self._real(directory)))
         for name in self._children.get(directory, ()):
             output = self._outputs[_join(directory, name)]
             found.pop(name, None)
             if output.entry is not None:
-                found[name] = f"{name}/" if output.entry == DIRECTORY else name
-        return sorted(shown for name, shown in found.items() if name not in NOISE)
+                kind = output.entry.partition(":")[0]
+                found[name] = kind if kind in {DIRECTORY, "l"} else ""
+        return {name: kind for name, kind in found.items() if name not in NOISE}
 
     def listing(self, directory: str) -> str:
         """Return the digest of `names`."""
         return _digest(self.names(directory))
 
-    def candidates(self, directory: str, module: str) -> list[str]:
-        """Return the names in a directory that an import of `module` could find there: folder, `.py`, `.abi3.so` …."""
-        prefix, package = f"{module}.", f"{module}/"
-        return [name for name in self.names(directory) if name.startswith(prefix) or name in {package, module}]
+    def candidates(self, directory: str) -> dict[str, list[str]]:
+        """Return by module the names in a directory that its import could find there: folder, `.py`, `.abi3.so` …."""
+        found: dict[str, list[str]] = {}
+        for name in self.names(directory):
+            found.setdefault(name.rstrip("/").partition(".")[0], []).append(name)
+        return found
 
     def distributions(self, directory: str) -> list[str]:
         """Return the names in a directory that describe an installed distribution."""
@@ -136,7 +142,16 @@ class View:
 
     def links(self) -> list[str]:
         """Return every symbolic link of the tree."""
-        return [path for path in self.walk() if (self.shape(path) or "").startswith("l:")]
+        found: list[str] = []
+        waiting = [""]
+        while waiting:
+            directory = waiting.pop()
+            for name, kind in self._kinds(directory).items():
+                if kind == DIRECTORY:
+                    waiting.append(_join(directory, name))
+                elif kind:
+                    found.append(_join(directory, name))
+        return sorted(found)
 
     def link_above(self, paths: Iterable[str]) -> str | None:
         """Return a link that stands where one of the paths has a directory, None if there is none."""
@@ -201,11 +216,12 @@ class View:
         return False
 
 
-def _scan(directory: str) -> Iterator[tuple[str, bool]]:
+def _scan(directory: str) -> Iterator[tuple[str, str]]:
     try:
         with os.scandir(directory) as entries:
             for entry in entries:
-                yield entry.name, entry.is_dir(follow_symlinks=False)
+                is_directory = entry.is_dir(follow_symlinks=False)
+                yield entry.name, DIRECTORY if is_directory else "l" if entry.is_symlink() else ""
     except (FileNotFoundError, NotADirectoryError):
         return
 

@@ -25,7 +25,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING, Any
@@ -50,6 +50,7 @@ class Tracer:
         self._tree = os.path.join(tree, "")  # noqa: PTH118 - in the way of every open(): strings
         self._ignored = tuple(os.path.join(path, "") for path in ignored)  # noqa: PTH118
         self._seen: set[Any] = set()
+        self._places: dict[str, str] = {}
         self._busy = threading.local()
         self.cells_run = False
         self.has_ended = False
@@ -58,13 +59,12 @@ class Tracer:
     # --- what there is to note ---
 
     def on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Note an audit event; an audit hook may neither raise nor set off events that it would have to note itself."""
-        handler = _HANDLERS.get(event)
-        if handler is None or getattr(self._busy, "now", False):
+        """Note one of `_HANDLERS`' events; may neither raise nor set off events that it would have to note itself."""
+        if getattr(self._busy, "now", False):
             return
         self._busy.now = True
         try:
-            handler(self, event, arguments)
+            _HANDLERS[event](self, event, arguments)
         except Exception:  # noqa: BLE001 - an argument of an unusual kind must not end the user's call
             self.failed = True
         finally:
@@ -86,10 +86,10 @@ class Tracer:
         if ("m", name) in self._seen:
             return
         self._seen.add(("m", name))
-        places = [self._absolute(entry or ".") for entry in (sys.path if directories is None else directories)]
-        inside = [place for place in places if (place + "/").startswith(self._tree)]
+        places = [self._place(entry) for entry in (sys.path if directories is None else directories)]
+        inside = [place for place in places if place.startswith(self._tree)]
         if inside:
-            self._line(["m", name, inside])
+            self._line(["m", name, [place.rstrip("/") for place in inside]])
 
     def variable(self, name: str) -> None:
         """Note that a cell read a variable of the environment."""
@@ -105,7 +105,8 @@ class Tracer:
 
     def _on_open(self, _event: str, arguments: tuple[Any, ...]) -> None:
         path, mode, flags = arguments
-        if path is None or isinstance(path, int):
+        # Most of what is opened are modules of the environment.
+        if path is None or isinstance(path, int) or (isinstance(path, str) and self._is_surely_ignored(path)):
             return
         is_write = (isinstance(mode, str) and not mode.startswith("r")) or (
             isinstance(flags, int) and bool(flags & _WRITING)
@@ -123,7 +124,7 @@ class Tracer:
         path = arguments[0]
         if isinstance(path, int):
             return
-        caller = sys._getframe(2).f_code.co_filename  # noqa: SLF001 - the documented way to the caller's frame
+        caller = sys._getframe(3).f_code.co_filename  # noqa: SLF001 - the documented way to the caller's frame
         absolute = self._absolute(path if path is not None else ".")
         if (absolute + "/").startswith(self._tree):
             # Each time: their number is held against what inotify counts.
@@ -165,6 +166,21 @@ class Tracer:
             self._line([kind, absolute])
         elif not absolute.startswith(self._ignored):
             self._line(["w" if is_write else kind, absolute])
+
+    def _is_surely_ignored(self, path: str) -> bool:
+        """Whether a path plainly lies in an ignored directory; one that has to be normalised to tell does not."""
+        return (
+            path.startswith(self._ignored) and not path.startswith(self._tree) and "/." not in path and "//" not in path
+        )
+
+    def _place(self, entry: Any) -> str:
+        """Return an entry of a module search path, made absolute, with a `/` at its end."""
+        if not (isinstance(entry, str) and entry.startswith("/")):  # It depends on the working directory.
+            return self._absolute(entry or ".") + "/"
+        place = self._places.get(entry)
+        if place is None:
+            place = self._places[entry] = self._absolute(entry) + "/"
+        return place
 
     def _absolute(self, path: Any) -> str:
         return os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - of what may be no path at all
@@ -304,7 +320,7 @@ def trace(file: str, tree: str, own_directories: Sequence[str]) -> None:
     own += [path for path in sys.path if path and not (path + "/").startswith(os.path.join(tree, ""))]  # noqa: PTH118
     tracer = _Current.tracer = Tracer(file, tree, [os.path.abspath(path) for path in own])  # noqa: PTH100
     sys.meta_path.insert(0, _Finder(tracer))
-    sys.addaudithook(tracer.on_event)
+    sys.addaudithook(_hook(tracer))
     for name in ("stat", "lstat", "access", "readlink"):
         _wrap(os, name, tracer.looked_at)
     # Neither multiprocessing nor loky goes through subprocess, and this function raises no event.
@@ -313,6 +329,21 @@ def trace(file: str, tree: str, own_directories: Sequence[str]) -> None:
     for name in ("environ", "environb"):
         variables: Any = getattr(os, name)
         variables.__class__ = _environment_class(type(variables), tracer)
+
+
+def _hook(tracer: Tracer) -> Callable[[str, tuple[Any, ...]], None]:
+    """Return the audit hook. It is called for every `id()`, too: nothing may happen before the event is known."""
+
+    def hook(
+        event: str,
+        arguments: tuple[Any, ...],
+        handled: frozenset[str] = frozenset(_HANDLERS),
+        note: Callable[[str, tuple[Any, ...]], None] = tracer.on_event,
+    ) -> None:
+        if event in handled:
+            note(event, arguments)
+
+    return hook
 
 
 def _wrap(module: Any, name: str, note: Any) -> None:

@@ -8,10 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.phases.providers import bare
 from tests.support.layers import Layer
 from tests.support.phases import Built, Phases
-from tests.support.pythons import link_tree
+from tests.support.pythons import link_tree, this_python, wheelhouse
+from tests.support.repositories import classifier_repository
 
+PACKAGES = ("numpy", "scipy", "scikit-learn", "joblib", "cloudpickle", "pandas", "pyarrow")
 _DECISION = re.compile(r"^(?P<notebook>.+\.ipynb): (?P<what>run|reused) \((?P<why>.*)\)$", re.MULTILINE)
 
 
@@ -69,6 +72,21 @@ class Lab:
                 link_tree(self._cold / kept, directory)
             self.phases.store.layers = dict(self._layers)
 
+    def set_only(self, env: Mapping[str, str]) -> None:
+        """Set variables besides those that the lab was made with, and no others."""
+        shutil.rmtree(self.phases.platform / "env")
+        (self.phases.platform / "env").mkdir()
+        self.phases.set_env({**self._env, **env})
+
+    def upgrade(self, distribution: str, version: str) -> str:
+        """Let an installed distribution say that it is of another version; return the one that it was of."""
+        metadata = next(self.phases.kept_layer("packages").rglob(f"{distribution}-*.dist-info/METADATA"))
+        text = metadata.read_text()
+        before = next(line for line in text.splitlines() if line.startswith("Version: "))
+        metadata.unlink()  # It is a link to a file of other labs.
+        metadata.write_text(text.replace(before, f"Version: {version}"))
+        return before.split()[1]
+
     def build(self, change: Callable[[Path], object] | None = None) -> Outcome:
         """Change the repository, then build it."""
         if change is not None:
@@ -79,3 +97,33 @@ class Lab:
             built=built,
             decisions={match["notebook"]: Decision(what=match["what"], why=match["why"]) for match in found},
         )
+
+
+def install(root: Path) -> Phases:
+    """Return a platform whose tools, kernel, service and packages are in place."""
+    repository = classifier_repository(root / "repository")
+    _require_packages(repository)
+    python = this_python()
+    env = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheelhouse(python, PACKAGES))}
+    phases = Phases(root / "platform", repository, provider=bare(python), env=env)
+    built = phases.build()
+    assert built.exit_code == 0, built.output
+    return phases
+
+
+def platform_like(
+    installed: Phases, root: Path, repository: Path, env: Mapping[str, str], *, kind: type[Phases] = Phases
+) -> Phases:
+    """Return a platform of its own for `repository`, which finds everything installed; `env` is its user's."""
+    _require_packages(repository)
+    phases = kind(root, repository, provider=installed.provider, env=env)
+    phases.set_env({file.name: file.read_text() for file in (installed.platform / "env").iterdir()})
+    phases.set_env(env)
+    for name in ("tools", "kernel", "scorer", "packages"):
+        link_tree(installed.kept_layer(name), phases.store.kept / name)
+        phases.store.layers[name] = installed.store.layers[name]
+    return phases
+
+
+def _require_packages(repository: Path) -> None:
+    (repository / "requirements.txt").write_text("".join(f"{name}\n" for name in PACKAGES))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.cache.conftest import LabMaker
 from tests.cache.lab import Lab
-from tests.cache.test_scenarios import F, M, edit, two_notebooks
+from tests.cache.scenarios import F, M, edit, two_notebooks
 from tests.support.pythons import link_tree
 
 KILLS = int(os.environ.get("NACHLASS_TEST_KILLS", "4"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cache.conftest import PACKAGES
+from tests.cache.lab import PACKAGES
 from tests.support.facilities import require
 from tests.support.pythons import CACHE, ROOT, this_python, wheelhouse
 

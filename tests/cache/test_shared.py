@@ -12,7 +12,7 @@ from nachlass_bp.cache.lock import StoreLock
 from nachlass_bp.cache.store import Store
 from tests.cache.conftest import LabMaker
 from tests.cache.lab import Lab
-from tests.cache.test_scenarios import MODEL, F, M, append, cells, two_notebooks
+from tests.cache.scenarios import MODEL, F, M, append, cells, two_notebooks
 from tests.support.phases import Phases
 
 
