@@ -1,4 +1,4 @@
-"""What Linux tells about the memory of our control group: its limit, and how often the out-of-memory killer struck.
+"""What Linux tells about our control group: memory, how often the out-of-memory killer struck, processor time.
 
 Source: Documentation/admin-guide/cgroup-v2.rst ("Memory Interface Files"), cgroup-v1/memory.rst, cgroups(7).
 """
@@ -65,3 +65,37 @@ def _directories(mount: Path, membership: Path) -> Iterator[Path]:
                 yield mount / "memory" / path.lstrip("/")
     yield mount
     yield mount / "memory"
+
+
+def cpu_quota(own_groups: Path = MEMBERSHIP, mount: Path = MOUNT) -> float | None:
+    """Return how many processors' worth of time the process and all in its cgroups may use, None for no limit.
+
+    Of a group and those above it the strictest counts. Source: cgroups(7); cpu.max of version 2, cpu.cfs_quota_us and
+    cpu.cfs_period_us of version 1.
+    """
+    quotas: list[float] = []
+    with contextlib.suppress(OSError):
+        for line in own_groups.read_text().splitlines():
+            _, controllers, group = line.split(":", 2)
+            if controllers and "cpu" not in controllers.split(","):
+                continue
+            top = mount / controllers if controllers else mount
+            # A container sees its own group at the top, whatever its path is outside.
+            for place in (top, *(top / part for part in _groups_above(group))):
+                quotas += filter(None, [_quota_of(place)])
+    return min(quotas, default=None)
+
+
+def _groups_above(group: str) -> list[str]:
+    parts = [part for part in group.split("/") if part]
+    return ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
+
+
+def _quota_of(group: Path) -> float | None:
+    with contextlib.suppress(OSError, ValueError):
+        if (group / "cpu.max").exists():
+            quota, period = (group / "cpu.max").read_text().split()
+        else:
+            quota, period = ((group / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return float(quota) / float(period) if quota != "max" and float(quota) > 0 else None
+    return None

@@ -133,54 +133,6 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def cpu_quota(own_groups: Path = Path("/proc/self/cgroup"), mount: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """Return how many processors' worth of time the process and all in its cgroups may use, None for no limit.
-
-    Of a group and those above it the strictest counts. Source: cgroups(7); cpu.max of version 2, cpu.cfs_quota_us and
-    cpu.cfs_period_us of version 1.
-    """
-    quotas: list[float] = []
-    with contextlib.suppress(OSError):
-        for line in own_groups.read_text().splitlines():
-            _, controllers, group = line.split(":", 2)
-            if controllers and "cpu" not in controllers.split(","):
-                continue
-            top = mount / controllers if controllers else mount
-            # A container sees its own group at the top, whatever its path is outside.
-            for place in (top, *(top / part for part in _groups_above(group))):
-                quotas += filter(None, [_quota_of(place)])
-    return min(quotas, default=None)
-
-
-def _groups_above(group: str) -> list[str]:
-    parts = [part for part in group.split("/") if part]
-    return ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
-
-
-def _quota_of(group: Path) -> float | None:
-    with contextlib.suppress(OSError, ValueError):
-        if (group / "cpu.max").exists():
-            quota, period = (group / "cpu.max").read_text().split()
-        else:
-            quota, period = ((group / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
-        return float(quota) / float(period) if quota != "max" and float(quota) > 0 else None
-    return None
-
-
-def oom_kills() -> int | None:
-    """Return how often the kernel's out-of-memory killer struck in our cgroup, or None where that is not told."""
-    for path, key in (
-        ("/sys/fs/cgroup/memory.events", "oom_kill"),
-        ("/sys/fs/cgroup/memory/memory.oom_control", "oom_kill"),
-    ):
-        with contextlib.suppress(OSError):
-            for line in Path(path).read_text().splitlines():
-                name, _, value = line.partition(" ")
-                if name == key:
-                    return int(value)
-    return None
-
-
 def peak_memory_bytes(pid: int | None) -> int | None:
     """Return the largest resident size that a running process has had, None where that is not told."""
     with contextlib.suppress(OSError, ValueError, IndexError):

@@ -7,13 +7,14 @@ comes with the kernel and isn't installed for them. So the variable names it onl
 from __future__ import annotations
 
 import os
-import sys
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from .after_import import around_import
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
+    from types import ModuleType
 
 _INLINE = "module://matplotlib_inline.backend_inline"
 _ELSEWHERE = "agg"
@@ -23,39 +24,16 @@ def draw_inline_here_alone() -> None:
     """Keep the inline backend to this process; a backend that somebody chose is left alone."""
     if os.environ.get("MPLBACKEND") == _INLINE:
         os.environ["MPLBACKEND"] = _ELSEWHERE
-        sys.meta_path.insert(0, _MatplotlibFinder())
+        around_import("matplotlib", _naming_the_inline_backend)
 
 
-class _MatplotlibFinder:
-    """Finds `matplotlib` where everybody else does, and lets it read the inline backend's name."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if fullname != "matplotlib":
-            return None
-        for finder in sys.meta_path:
-            spec = None if finder is self else finder.find_spec(fullname, path, target)
-            if spec is not None:
-                if spec.loader is not None:
-                    self._name_backend_during_import(spec.loader)
-                return spec
-        return None
-
-    def _name_backend_during_import(self, loader: Any) -> None:
-        execute = loader.exec_module
-
-        def exec_module(module: ModuleType) -> None:
-            # The loader stays on the module: it gets its own method back, and this finder has done its work.
-            del loader.exec_module
-            sys.meta_path.remove(self)
-            chosen = os.environ.get("MPLBACKEND")
-            if chosen == _ELSEWHERE:
-                os.environ["MPLBACKEND"] = _INLINE
-            try:
-                execute(module)
-            finally:
-                if chosen == _ELSEWHERE:
-                    os.environ["MPLBACKEND"] = chosen
-
-        loader.exec_module = exec_module
+@contextmanager
+def _naming_the_inline_backend(_matplotlib: ModuleType) -> Iterator[None]:
+    chosen = os.environ.get("MPLBACKEND")
+    if chosen == _ELSEWHERE:
+        os.environ["MPLBACKEND"] = _INLINE
+    try:
+        yield
+    finally:
+        if chosen == _ELSEWHERE:
+            os.environ["MPLBACKEND"] = chosen

@@ -14,7 +14,7 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
-from nachlass_bp import host
+from nachlass_bp import cgroup, host
 from nachlass_bp.runner import repeatable
 
 _LONGEST_TMPDIR = 70
@@ -122,7 +122,7 @@ def kernel_environment(base: Mapping[str, str], more: Mapping[str, str], home: P
     # The user's own value wins where a notebook may reasonably depend on it.
     defaults = {
         **repeatable.CONSTANT,
-        **repeatable.thread_limits(host.cpu_quota(), host.processors()),
+        **repeatable.thread_limits(cgroup.cpu_quota(), host.processors()),
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "MPLCONFIGDIR": str(scratch / "matplotlib"),
         "XDG_CACHE_HOME": str(scratch / "cache"),

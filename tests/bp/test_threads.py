@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nachlass_bp.host import cpu_quota
+from nachlass_bp.cgroup import cpu_quota
 from nachlass_bp.runner.repeatable import thread_limits
 
 

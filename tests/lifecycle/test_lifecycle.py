@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,13 +48,14 @@ class Builds:
     layers: Path
 
 
-@pytest.fixture(scope="session")
-def builds() -> Iterator[Builds]:
+@contextmanager
+def built_twice(*, has_cache: bool) -> Iterator[Builds]:
     require("lifecycle")
     root = Path(tempfile.mkdtemp(prefix="nachlass-lifecycle-"))
     root.chmod(0o755)  # Two other users have to get in; pytest's own directories are private.
     try:
-        lifecycle = Lifecycle(root, training_repository(root / "repository"), env=platform_env(root))
+        repository = training_repository(root / "repository")
+        lifecycle = Lifecycle(root, repository, env=platform_env(root), has_cache=has_cache)
         first, second = lifecycle.build(), lifecycle.build()
         assert first.exit_code == 0, first.output
         assert second.exit_code == 0, second.output
@@ -62,25 +64,19 @@ def builds() -> Iterator[Builds]:
         yield Builds(lifecycle=lifecycle, first=first, second=second, image=second.image, layers=layers)
     finally:
         shutil.rmtree(root)
+
+
+@pytest.fixture(scope="session")
+def builds() -> Iterator[Builds]:
+    with built_twice(has_cache=True) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
 def cacheless() -> Iterator[Builds]:
     """Build the same on a platform that keeps no cache, as Shipwright is."""
-    require("lifecycle")
-    root = Path(tempfile.mkdtemp(prefix="nachlass-lifecycle-"))
-    root.chmod(0o755)
-    try:
-        repository = training_repository(root / "repository")
-        lifecycle = Lifecycle(root, repository, env=platform_env(root), has_cache=False)
-        first, second = lifecycle.build(), lifecycle.build()
-        assert first.exit_code == 0, first.output
-        assert second.exit_code == 0, second.output
-        assert second.image is not None
-        layers = lifecycle.unpack(second.image) / "nachlass_nachlass"
-        yield Builds(lifecycle=lifecycle, first=first, second=second, image=second.image, layers=layers)
-    finally:
-        shutil.rmtree(root)
+    with built_twice(has_cache=False) as made:
+        yield made
 
 
 def training_repository(root: Path) -> Path:
