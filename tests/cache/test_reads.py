@@ -135,19 +135,27 @@ def test_parquet_is_followed_from_writer_to_reader(make_lab: LabMaker, tmp_path:
 
 
 def test_link_that_leads_elsewhere_is_a_change(make_lab: LabMaker, tmp_path: Path) -> None:
-    repository = write_repository(
-        tmp_path / "r", {N: ("print(open('d/now').read())", *LOGISTIC_REGRESSION)}, files={"d/a": "1", "d/b": "2"}
-    )
+    by_python = "print(open('d/now').read())"
+    by_compiled_code = "import ctypes\nassert ctypes.CDLL(None).open(b'alias/link', 0) > 0"
+    files = {"d/a": "1", "d/b": "2", "e/read": "1", "f/link": "1"}
+    repository = write_repository(tmp_path / "r", {N: (by_python, by_compiled_code, *LOGISTIC_REGRESSION)}, files=files)
     (repository / "d/now").symlink_to("a")
+    (repository / "c").mkdir()
+    (repository / "c/link").symlink_to("../e/read")
+    (repository / "alias").symlink_to("c")
     lab = make_lab(repository, {"NACHLASS_NOTEBOOKS": N})
 
-    def relink(root: Path) -> None:
-        (root / "d/now").unlink()
-        (root / "d/now").symlink_to("b")
+    def relink(path: str, target: str) -> Callable[[Path], None]:
+        def change(root: Path) -> None:
+            (root / path).unlink()
+            (root / path).symlink_to(target)
+
+        return change
 
     assert lab.build().what == {N: "reused"}
     assert lab.build(lambda root: (root / "d/b").write_text("3")).what == {N: "reused"}
-    assert lab.build(relink).what == {N: "run"}
+    assert lab.build(relink("d/now", "b")).what == {N: "run"}
+    assert lab.build(relink("alias", "f")).what == {N: "run"}
 
 
 def test_file_outside_the_repository_is_a_dependency(make_lab: LabMaker, tmp_path: Path) -> None:
