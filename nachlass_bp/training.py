@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from nachlass_bp import adoption, host, installed, overlays, provenance
-from nachlass_bp import commit as commits
+from nachlass_bp import adoption, commit_sources, host, installed, overlays, provenance
 from nachlass_bp.cache import record
 from nachlass_bp.cache.compare import World
 from nachlass_bp.cache.digests import sha256_of
@@ -415,7 +414,7 @@ class _Trainer:
             network=network,
             programs=programs,
             cells=len(job.notebook.code_cells),
-            commit=commits.find(self._configuration.commit.value, self._room.context),
+            commit=commit_sources.find(self._configuration.commit.value, self._room.context),
         )
 
     def _mode(self, seen: record.Seen, openings: Openings | None, result: execution.Run) -> tuple[Mode, str | None]:

@@ -6,15 +6,19 @@ also when a later notebook fails, and may be shared by the builds of one applica
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from nachlass_bp import bindings
 from nachlass_bp.bindings import CacheDirectory
 from nachlass_bp.cache import trace
 from nachlass_bp.cache.lock import StoreLock
 from nachlass_bp.cache.store import FORMAT, Store
 from nachlass_bp.cnb.layer import Layer
-from nachlass_bp.config import Configuration
 from nachlass_bp.context import BuildContext
 from nachlass_bp.output import Output
+
+if TYPE_CHECKING:  # The cache is asked about before the tools are there, and settings are read with them.
+    from nachlass_bp.config import Configuration
 
 NAME = "stage-store"
 _SHARED = f"nachlass-{FORMAT}.{trace.FORMAT}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nachlass_bp import commit, context
+from nachlass_bp import commit, commit_sources, context
 from nachlass_bp.commit import Commit
 
 A, B = "a" * 40, "b" * 40
@@ -20,7 +20,7 @@ def found(root: Path, files: Mapping[str, str], variables: Mapping[str, str] | N
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     environ = {"CNB_LAYERS_DIR": str(root / "layers/ours"), "CNB_PLATFORM_DIR": "/platform", **(variables or {})}
-    result = commit.find(None, context.from_environ(environ, [], root / "app"))
+    result = commit_sources.find(None, context.from_environ(environ, [], root / "app"))
     assert result is None or result.dirty is None, "nobody compared anything"
     return result.id if result is not None else None
 
