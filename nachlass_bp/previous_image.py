@@ -18,7 +18,6 @@ from nachlass_bp.cache.digests import Digester
 from nachlass_bp.cache.key import code_digest, key_of
 from nachlass_bp.cache.trace import digest_of
 from nachlass_bp.cache.view import View
-from nachlass_bp.cnb.layer import Layer
 from nachlass_bp.config import Configuration
 from nachlass_bp.layers import stage_store, stages
 from nachlass_bp.layers.stages import Plan
@@ -104,9 +103,8 @@ class PreviousImage:
     def _applies(self) -> bool:
         """Whether there is no cache to ask, in a build that may reuse and of which nothing but an image is wanted."""
         context = self._room.context
-        store = Layer(layers_dir=context.layers_dir, name=stage_store.NAME, cache=True)
         is_off = self._configuration.cache.value == "off"
-        return not is_off and context.report_dir is None and not store.path.is_dir()
+        return not is_off and context.report_dir is None and not stage_store.is_there(context)
 
     def _facts(self) -> Facts | str:
         """Return what to say of the previous image's layer, or why the notebooks run."""

@@ -30,6 +30,12 @@ def layer(context: BuildContext) -> Layer:
     return Layer(layers_dir=context.layers_dir, name=NAME, cache=True)
 
 
+def is_there(context: BuildContext) -> bool:
+    """Whether there is a store that an earlier build may have left something in."""
+    shared = bindings.cache_directories(context.bindings_dir)[:1]
+    return layer(context).path.is_dir() or any(directory.problem is None for directory in shared)
+
+
 def open_store(context: BuildContext, configuration: Configuration, output: Output) -> Store | None:
     """Return the store, None when the configuration wants none.
 
