@@ -18,6 +18,9 @@ from nachlass_bp.layers import packages
 from nachlass_bp.notebooks import Notebook
 from nachlass_bp.runner.kernel import visible_variables
 
+OFF = "the cache is off"
+"""Why a notebook runs that nobody asks about."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -53,11 +54,13 @@ class Pulse(ABC):
             self.output.status(self.status())
 
     def _watch(self) -> None:
-        while not self._ended.wait(self._pause_s()):
-            if self.output.is_terminal:
-                self.draw()
-            elif self.output.silent_s >= self._heartbeat_s:
-                self.output.detail(self.sign_of_life())
+        # Whether anybody reads the log is found out by whoever has something to say.
+        with contextlib.suppress(OSError):
+            while not self._ended.wait(self._pause_s()):
+                if self.output.is_terminal:
+                    self.draw()
+                elif self.output.silent_s >= self._heartbeat_s:
+                    self.output.detail(self.sign_of_life())
 
     def _pause_s(self) -> float:
         if self.output.is_terminal:

@@ -14,6 +14,7 @@ from nachlass_bp.cache.digests import DIRECTORY, Entry, blob_of
 from nachlass_bp.cache.store import BlobError, Store, Stored
 from nachlass_bp.cache.trace import Key, Trace
 from nachlass_bp.cache.view import Output
+from nachlass_bp.output import duration_text
 
 FIRST_RUN = "there is no earlier run"
 _MOST_REASONS = 3
@@ -33,14 +34,9 @@ class Decision:
         if self.stored is not None:
             record = self.stored.trace.record
             day = datetime.fromisoformat(record.at).date()
-            return f"reused (trained {day}, {saved_text(record.seconds)} saved)"
+            return f"reused (trained {day}, {duration_text(record.seconds)} saved)"
         more = f" and {len(self.reasons) - _MOST_REASONS} more" if len(self.reasons) > _MOST_REASONS else ""
         return f"run ({', '.join(self.reasons[:_MOST_REASONS])}{more})"
-
-
-def saved_text(seconds: float) -> str:
-    """Return a duration as the log has it."""
-    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
 @dataclass(kw_only=True)

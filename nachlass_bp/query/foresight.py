@@ -21,15 +21,13 @@ from nachlass_bp.cache.view import Output as Written
 from nachlass_bp.cache.view import View
 from nachlass_bp.config import Configuration
 from nachlass_bp.context import BuildContext
-from nachlass_bp.decisions import Question
+from nachlass_bp.decisions import OFF, Question
 from nachlass_bp.errors import NotebookUnknownError, RequirementsMissingError
 from nachlass_bp.interpreter import Interpreter
 from nachlass_bp.layers import packages, stage_store, stages
 from nachlass_bp.notebooks import Notebook
 from nachlass_bp.output import Output
 from nachlass_bp.query.words import when
-
-CACHE_OFF = "the cache is off"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,7 +121,7 @@ class _Foresight:
             reasons = ("it is listed again, after a run that isn't there yet",)
             return Forecast(notebook=notebook.name, decision=Decision(reasons=reasons))
         if self._question.configuration.cache.value == "off":
-            return Forecast(notebook=notebook.name, decision=Decision(reasons=(CACHE_OFF,)))
+            return Forecast(notebook=notebook.name, decision=Decision(reasons=(OFF,)))
         key = self._question.key(notebook, self.store.keyed_digest)
         world = self._question.world(self.store, self._view, self._digester)
         forced = self._question.forced_reason(notebook)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from nachlass_bp.cache.session import saved_text
 from nachlass_bp.cache.trace import Trace
-from nachlass_bp.output import size_text
+from nachlass_bp.output import duration_text, size_text
 
 
 def when(trace: Trace) -> str:
@@ -17,7 +16,7 @@ def when(trace: Trace) -> str:
 def effort(trace: Trace) -> str:
     """Return how long a run took and how much memory it had at most."""
     peak = trace.record.peak_bytes
-    return saved_text(trace.record.seconds) + (f", at most {size_text(peak)} of memory" if peak else "")
+    return duration_text(trace.record.seconds) + (f", at most {size_text(peak)} of memory" if peak else "")
 
 
 def precision(trace: Trace) -> str | None:

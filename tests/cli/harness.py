@@ -14,6 +14,16 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILDPACK = Path(__file__).parent / "buildpack"
 
 
+_AT_A_TERMINAL = (
+    "import runpy, signal, sys\n"
+    # Under nohup, or in the background of a script, these are ignored, and so they would be by all that is started.
+    "for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):\n"
+    "    signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)\n"
+    "runpy.run_module('nachlass_cli', run_name='__main__', alter_sys=True)\n"
+)
+"""`python -m nachlass_cli` as a person's shell starts it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finished:
     status: int
@@ -36,7 +46,7 @@ class Nachlass:
     def start(self, *words: str | Path, extra: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         env = {**self.env(), **(extra or {})}
         process = subprocess.Popen(
-            [sys.executable, "-m", "nachlass_cli", *map(str, words)],
+            [sys.executable, "-c", _AT_A_TERMINAL, *map(str, words)],
             env=env,
             cwd=self.home,
             stdout=subprocess.PIPE,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import time
@@ -15,6 +13,7 @@ import nbformat
 import pytest
 
 from tests.phases.conftest import Workshop
+from tests.support.facilities import require
 from tests.support.repositories import LOGISTIC_REGRESSION, write_notebook, write_repository
 
 TRAIN, SAVE = LOGISTIC_REGRESSION[:3], LOGISTIC_REGRESSION[3]
@@ -278,8 +277,9 @@ def test_binding_that_would_change_the_interpreter(workshop: Workshop, tmp_path:
     assert "The service binding 'evil' can't be used" in log
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="needs root to mount a small file system")
 def test_full_disk_is_said_to_be_one(workshop: Workshop, tmp_path: Path) -> None:
+    require("root")
+    require("mount")
     small = tmp_path / "small"
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", small], check=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from tests.phases.conftest import Workshop
 from tests.phases.test_bad import failure, repository_of
+from tests.support.facilities import require
 from tests.support.pythons import ROOT
 from tests.support.repositories import LOGISTIC_REGRESSION, write_repository
 
@@ -147,8 +147,9 @@ def test_lines_of_a_secret_are_blotted_out(workshop: Workshop, tmp_path: Path) -
     assert "line99" not in log
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv to drop it")
 def test_read_only_directory_of_a_notebook_is_removed_by_who_may_not_write_there(tmp_path: Path) -> None:
+    require("root")
+    require("setpriv")
     tree = tmp_path / "layer"
     (tree / "cache/sub").mkdir(parents=True)
     (tree / "cache/sub/f").write_text("1")

@@ -20,6 +20,7 @@ import pytest
 from tests.phases.conftest import Workshop
 from tests.phases.providers import bare, heroku
 from tests.support.distributions import project_files, write_wheel
+from tests.support.facilities import require
 from tests.support.phases import BUILD_TIMEOUT_S, Phases
 from tests.support.pythons import ROOT, link_tree, this_python
 from tests.support.repositories import LOGISTIC_REGRESSION, classifier_repository, write_repository
@@ -253,8 +254,7 @@ def test_edited_notebook_or_module_does_not_install_an_editable_project_again(sh
 
 @pytest.mark.parametrize("editable", ["", "-e "])
 def test_project_in_a_git_repository(shop: Shop, tmp_path: Path, editable: str) -> None:
-    if shutil.which("git") is None:
-        pytest.skip("needs git: there is no such program")
+    require("git")
     for path, text in project_files("xi", NAMED_FILE).items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)

@@ -17,6 +17,7 @@ import pytest
 
 from tests.scorer.conftest import Serve
 from tests.scorer.image import Image
+from tests.support.facilities import require
 from tests.support.service import free_port, running_service
 
 
@@ -200,10 +201,11 @@ def test_a_signal_to_the_master_alone_ends_it_without_killing(
         assert "SIGKILL" not in service.log()
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv to drop it")
 def test_it_serves_as_any_user_without_home_from_layers_that_nobody_may_write(
     spam_image: Image, tmp_path: Path
 ) -> None:
+    require("root")
+    require("setpriv")
     for path in (spam_image.app, spam_image.scorer.directory):
         _let_everybody_in(path)
     port = free_port()

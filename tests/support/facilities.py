@@ -24,7 +24,7 @@ SKIP_PREFIX = "needs "
 def require(name: str) -> None:
     """Skip the calling test when the machine lacks `name`; fail it when NACHLASS_TEST_REQUIRE names it.
 
-    `name` is "lifecycle", "docker" or an interpreter like "python3.12".
+    `name` is "lifecycle", "docker", "root", "git", "mount", "setpriv" or an interpreter like "python3.12".
     """
     reason = _interpreter(name) if name.startswith("python") else _CHECKS[name]()
     if not reason:
@@ -56,6 +56,14 @@ def _lifecycle() -> str | None:
     return None
 
 
+def _program(name: str) -> Callable[[], str | None]:
+    return lambda: None if shutil.which(name) else f"there is no program {name}"
+
+
+def _root() -> str | None:
+    return None if os.geteuid() == 0 else "only root can do what it does"
+
+
 def _docker() -> str | None:
     if shutil.which("docker") is None:
         return "there is no docker command"
@@ -64,4 +72,9 @@ def _docker() -> str | None:
     return None
 
 
-_CHECKS: dict[str, Callable[[], str | None]] = {"lifecycle": _lifecycle, "docker": _docker}
+_CHECKS: dict[str, Callable[[], str | None]] = {
+    "lifecycle": _lifecycle,
+    "docker": _docker,
+    "root": _root,
+    **{name: _program(name) for name in ("git", "mount", "setpriv")},
+}
