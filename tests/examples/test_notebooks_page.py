@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from nachlass_bp.parameters import parse
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -55,7 +57,11 @@ def test_the_python_of_the_page_saves_stages_that_predict(tmp_path: Path) -> Non
     assert (result.stdout, result.stderr) == ("3\n", "")
 
 
-@pytest.mark.parametrize("text", blocks("toml"))
+def lists_notebooks(text: str) -> bool:
+    return "[tool.nachlass.parameters]" not in text
+
+
+@pytest.mark.parametrize("text", [text for text in blocks("toml") if lists_notebooks(text)])
 def test_each_way_to_list_notebooks_passes_detect(text: str, tmp_path: Path) -> None:
     table = tomllib.loads(text)
     environ = {"PATH": "/usr/bin:/bin", "CNB_BUILD_PLAN_PATH": os.devnull}
@@ -67,6 +73,15 @@ def test_each_way_to_list_notebooks_passes_detect(text: str, tmp_path: Path) -> 
     result = subprocess.run([ROOT / "bin" / "detect"], cwd=tmp_path, env=environ, check=False)
 
     assert result.returncode == 0
+
+
+def test_the_parameters_of_the_page_are_those_of_their_notebooks() -> None:
+    text = next(text for text in blocks("toml") if not lists_notebooks(text))
+
+    parameters = parse(tomllib.loads(text)["tool"]["nachlass"]["parameters"])
+
+    assert parameters.of("01-features.ipynb") == {"sample_size": 5000}
+    assert parameters.of("02-model.ipynb") == {"sample_size": 5000, "C": 10.0, "words": ["buy", "perfect"]}
 
 
 def test_links_lead_somewhere() -> None:

@@ -73,8 +73,7 @@ def test_metrics_are_the_sum_over_workers_and_survive_one_that_is_killed(
     image.finish(image.check([models.FLOWERS]))
     with serve(image, NACHLASS_WORKERS="2", S2I_APP_METRICS_PREFIX="old") as service:
         _predict_many(service, 40)
-        workers = _children(service.process.pid)
-        assert len(workers) == 2
+        workers = _workers(service, 2)
         assert _value(service, 'old_predictions_total{value="10"}') == 40
         os.kill(min(workers), signal.SIGKILL)
         _wait_for_new_worker(service, workers)
@@ -102,6 +101,15 @@ def _predict_many(service: Service, count: int) -> None:
 
 def _children(pid: int) -> set[int]:
     return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def _workers(service: Service, count: int) -> set[int]:
+    """Return the workers, once there are so many: the first answers while gunicorn still starts the others."""
+    deadline = time.monotonic() + 30
+    while len(workers := _children(service.process.pid)) != count:
+        assert time.monotonic() < deadline, service.log()
+        time.sleep(0.01)
+    return workers
 
 
 def _wait_for_new_worker(service: Service, old: set[int]) -> None:
