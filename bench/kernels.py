@@ -33,7 +33,7 @@ def _own_time(installed: Phases, root: Path, runs: int) -> None:
 
 
 _PAIRS = 4
-"""Pairs of runs, with tracing and without, for each run of the other things: what tracing costs is less than the noise."""
+"""Pairs of runs, with tracing and without, for each run of other things: what tracing costs is less than the noise."""
 
 
 def _tracing(installed: Phases, root: Path, runs: int) -> None:

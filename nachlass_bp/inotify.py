@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,6 +95,16 @@ class Watch:
         if not is_seen:
             raise WatchError(self._openings.problem or "inotify doesn't report what other processes read here")
 
+    def extend(self, directories: Iterable[str]) -> None:
+        """Watch directories of the tree that have come since; of one that can't be watched, note why."""
+        for directory in directories:
+            path = os.path.join(self._root, os.fsencode(directory))  # noqa: PTH118 - bytes
+            if path not in self._watched:
+                try:
+                    self._add(path)
+                except WatchError as error:
+                    self._openings.problem = self._openings.problem or str(error)
+
     def sync(self) -> None:
         """Return when everything that happened until now has been read, or note that it can't be waited for."""
         name = f".nachlass-sync-{os.urandom(8).hex()}".encode()
@@ -158,6 +169,7 @@ class Watch:
         directory = self._directories.get(wd)
         if directory is None or mask & _IN_IGNORED:
             self._directories.pop(wd, None)
+            self._watched.discard(directory or b"")  # It may come again.
             return
         if mask & _IN_CREATE:
             if name in self._arrived:

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 
 from nachlass_bp import commit_sources, provenance
 from nachlass_bp.cache import record
-from nachlass_bp.cache.digests import sha256_of
+from nachlass_bp.cache.digests import DIRECTORY, OTHER, sha256_of
 from nachlass_bp.cache.key import code_digest, packages_of
 from nachlass_bp.cache.session import Session, keep_outputs
 from nachlass_bp.cache.trace import Dependencies, Key, Mode, Record, Trace
@@ -58,6 +58,8 @@ class Recorder:
         """Watch from now on; return the time."""
         if self.session is not None and self._watch is None and self._watch_problem is None:
             self._start_watching(tree)
+        if self._watch is not None:
+            self._watch.extend(_made_directories(self._desk.view.outputs))
         self.openings()
         return time.time_ns()
 
@@ -192,9 +194,23 @@ class Recorder:
             return network
         if path := record.left_outside(seen):
             return f"it left {path}, outside the repository"
-        if path := record.changed_outside(dependencies, run):
+        if path := record.changed_outside(seen, dependencies, run):
             return f"{path}, outside the repository, changed while it ran"
+        if path := next((path for path, output in sorted(run.outputs.items()) if output.entry == OTHER), None):
+            return f"{path} is neither a file nor a directory nor a link, and can't be put back"
         return None
+
+
+def _made_directories(outputs: Mapping[str, Output]) -> list[str]:
+    """Return the directories that earlier notebooks may have made."""
+    made: set[str] = set()
+    for path, output in outputs.items():
+        if output.entry is not None:
+            here = path if output.entry == DIRECTORY else path.rpartition("/")[0]
+            while here and here not in made:
+                made.add(here)
+                here = here.rpartition("/")[0]
+    return sorted(made)
 
 
 def _network_use(seen: record.Seen, result: execution.Run) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
 
+from nachlass_bp.cache import outside
 from nachlass_bp.cache.digests import Digester
 from nachlass_bp.cache.trace import Dependencies, Key, Trace, digest_of
 from nachlass_bp.cache.variables import ambient
@@ -90,18 +91,22 @@ def _of_dependencies(dependencies: Dependencies, world: World) -> Iterator[str]:
     """Yield differences lazily, the cheap comparisons first: contents are read only when all else is equal."""
     yield from _of_variables(dependencies, world)
     yield from _of_modules(dependencies, world.view)
-    yield from _of_names(dependencies, world.view)
+    yield from _of_names(dependencies, world)
     yield from _of_contents(dependencies, world)
 
 
-def _of_names(dependencies: Dependencies, view: View) -> Iterator[str]:
+def _of_names(dependencies: Dependencies, world: World) -> Iterator[str]:
+    view = world.view
     for path, shape in dependencies.shapes.items():
         now = view.shape(path)
         if now != shape:
             yield _change(path, shape, now)
     for directory, listing in dependencies.lists.items():
-        if view.listing(directory) != listing:
+        if view.listing(directory) != listing and view.sizes(directory, world.code) != listing:
             yield f"a file was added to or removed from {directory or 'the repository'}"
+    for directory, outer in dependencies.external_lists.items():
+        if outside.listing(directory) != outer:
+            yield f"a file was added to or removed from {directory}"
     for pattern, matches in dependencies.patterns.items():
         if digest_of(view.matching(pattern)) != matches:
             yield f"a file that matches {pattern} was added or removed"
@@ -111,15 +116,19 @@ def _of_names(dependencies: Dependencies, view: View) -> Iterator[str]:
 
 def _of_modules(dependencies: Dependencies, view: View) -> Iterator[str]:
     for directory, names in dependencies.modules.items():
-        all_there = view.candidates(directory)
-        for module, candidates in names.items():
-            now_there = all_there.get(module, [])
-            if now_there != candidates:
-                changed = min({*now_there} ^ {*candidates})
-                yield f"{_place(directory, changed)} {'added' if changed in now_there else 'removed'}"
+        yield from _of_candidates(directory, names, view.importable(directory, names))
+    for directory, names in dependencies.external_modules.items():
+        yield from _of_candidates(directory, names, outside.importable(directory, names))
     for directory, distributions in dependencies.distributions.items():
         if view.distributions(directory) != distributions:
             yield f"a distribution was added to or removed from {directory or 'the repository'}"
+
+
+def _of_candidates(directory: str, before: Mapping[str, list[str]], now: Mapping[str, list[str]]) -> Iterator[str]:
+    for module, candidates in before.items():
+        if now[module] != candidates:
+            changed = min({*now[module]} ^ {*candidates})
+            yield f"{_place(directory, changed)} {'added' if changed in now[module] else 'removed'}"
 
 
 def _of_contents(dependencies: Dependencies, world: World) -> Iterator[str]:

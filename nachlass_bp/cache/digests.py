@@ -13,7 +13,7 @@ Entry = str
 """`f:<sha256>` a file, `x:<sha256>` an executable one, `l:<target>` a link, `d` a directory, `o` anything else."""
 
 DIRECTORY = "d"
-_OTHER = "o"
+OTHER = "o"
 
 
 def sha256_of(path: str | Path) -> str:
@@ -39,18 +39,24 @@ class Digester:
         found, known = _look(path)
         if found is None:
             return known
-        kind = "x" if found.st_mode & 0o111 else "f"
         key = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         digest = self._known.get(key)
         if digest is None:
             digest = self._known[key] = sha256_of(path)
-        return f"{kind}:{digest}"
+        return f"{_kind(found)}:{digest}"
 
 
 def shape(path: str | Path) -> str | None:
-    """Return what `os.stat` tells of a path that a rebuild keeps: its kind and a file's size. Links are described."""
+    """Return what `os.stat` tells of a path that a rebuild keeps: its kind, whether it is executable and a file's size.
+
+    Links are described.
+    """
     found, known = _look(path)
-    return known if found is None else f"f:{found.st_size}"
+    return known if found is None else f"{_kind(found)}:{found.st_size}"
+
+
+def _kind(found: os.stat_result) -> str:
+    return "x" if found.st_mode & 0o111 else "f"
 
 
 def _look(path: str | Path) -> tuple[os.stat_result | None, Entry | None]:
@@ -64,7 +70,7 @@ def _look(path: str | Path) -> tuple[os.stat_result | None, Entry | None]:
     if stat.S_ISDIR(found.st_mode):
         return None, DIRECTORY
     # Strings: this is asked for every file of a repository.
-    return None, f"l:{os.readlink(path)}" if stat.S_ISLNK(found.st_mode) else _OTHER  # noqa: PTH115
+    return None, f"l:{os.readlink(path)}" if stat.S_ISLNK(found.st_mode) else OTHER  # noqa: PTH115
 
 
 def blob_of(entry: Entry) -> str | None:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nachlass_bp.cache.digests import Digester, Entry
+from nachlass_bp.cache import outside
+from nachlass_bp.cache.digests import DIRECTORY, Digester, Entry
 from nachlass_bp.cache.trace import Dependencies, digest_of
 from nachlass_bp.cache.variables import ambient
 from nachlass_bp.cache.view import Output, View
@@ -28,6 +29,8 @@ class Seen:
 
     opened: set[str] = field(default_factory=set)
     looked_at: set[str] = field(default_factory=set)
+    moved: set[str] = field(default_factory=set)
+    was_there: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
     listed: set[str] = field(default_factory=set)
     searched: set[str] = field(default_factory=set)
@@ -35,6 +38,7 @@ class Seen:
     modules: set[tuple[str, str]] = field(default_factory=set)
     variables: set[str] = field(default_factory=set)
     programs: list[str] = field(default_factory=list)
+    words: set[str] = field(default_factory=set)
     network: list[str] = field(default_factory=list)
     sockets: int = 0
     damaged: bool = False
@@ -57,12 +61,22 @@ def read_log(file: Path) -> Seen:
 
 def _read_line(line: list[object], seen: Seen) -> None:
     kind, value = str(line[0]), str(line[1])
-    sets = {"f": seen.opened, "s": seen.looked_at, "w": seen.written, "v": seen.variables}
-    lists = {"p": seen.programs, "n": seen.network}
+    sets = {
+        "f": seen.opened,
+        "s": seen.looked_at,
+        "r": seen.moved,
+        "e": seen.was_there,
+        "w": seen.written,
+        "v": seen.variables,
+    }
     if kind in sets:
         sets[kind].add(value)
-    elif kind in lists:
-        lists[kind].append(value)
+    elif kind == "n":
+        seen.network.append(value)
+    elif kind == "p":
+        assert isinstance(line[2], list)
+        seen.programs.append(value)
+        seen.words |= {str(word) for word in line[2]}
     elif kind in {"l", "i", "d"}:
         seen.listings[value] += 1
         {"l": seen.listed, "i": set[str](), "d": seen.searched}[kind].add(value)
@@ -99,6 +113,7 @@ def traced(seen: Seen, run: Run) -> Dependencies:
     files: dict[str, Entry | None] = {}
     shapes: dict[str, str | None] = {}
     external = _external(seen, run)
+    lists = _lists(seen, run)
     patterns = {pattern: run.view.matching(pattern) for pattern in run.patterns}
     files.update((path, run.view.entry(path)) for matches in patterns.values() for path in matches)
     for path in sorted(seen.opened):
@@ -106,8 +121,12 @@ def traced(seen: Seen, run: Run) -> Dependencies:
     for path in sorted(run.openings.files):
         if run.view.entry(path) is not None:  # What the run itself made is no input.
             files[path] = run.view.entry(path)
-    for path in sorted(seen.looked_at):
+    for path in sorted(seen.moved):
+        _follow_all(path, run, files, lists)
+    for path in sorted(seen.looked_at | _there(seen.words, run.view)):
         _follow(path, run, files, external, shapes=shapes)
+    for path in sorted(seen.listed | seen.searched | {directory for directory, _ in seen.modules}):
+        _follow(path, run, files, external)
     for path in run.outputs:
         if run.view.shape(path) is None:  # A file that stands there already might have been looked for.
             files.setdefault(path, None)
@@ -115,14 +134,16 @@ def traced(seen: Seen, run: Run) -> Dependencies:
     return Dependencies(
         files=files,
         shapes={path: shape for path, shape in shapes.items() if path not in files},
-        lists=_lists(seen, run),
-        modules=_modules(seen, run),
+        lists=lists,
+        modules=_modules(seen, run, files),
         distributions=_distributions(seen, run),
         patterns={pattern: digest_of(matches) for pattern, matches in patterns.items()},
         names=run.view.all_names() if seen.programs else None,
         env=_variables(seen, run),
         env_names=digest_of(ambient(run.env)) if _sees_all(seen) else None,
         external=external,
+        external_lists=_external_lists(seen, run),
+        external_modules=_external_modules(seen, run),
     )
 
 
@@ -133,6 +154,8 @@ def conservative(seen: Seen, run: Run) -> Dependencies:
         env={name: run.keyed(run.env[name]) for name in ambient(run.env)},
         env_names=digest_of(ambient(run.env)),
         external=_external(seen, run),
+        external_lists=_external_lists(seen, run),
+        external_modules=_external_modules(seen, run),
     )
 
 
@@ -143,14 +166,17 @@ def left_outside(seen: Seen) -> str | None:
     return next(there, None)
 
 
-def changed_outside(dependencies: Dependencies, run: Run) -> str | None:
+def changed_outside(seen: Seen, dependencies: Dependencies, run: Run) -> str | None:
     """Return an external dependency that changed while the notebook ran, so that nobody knows what was read."""
-    for path in dependencies.external:
+    for path in (*dependencies.external, *dependencies.external_lists):
+        is_counted = path in dependencies.external_lists or os.path.isfile(path)  # noqa: PTH113
         try:
             found = os.lstat(path)
         except OSError:
+            if path in seen.was_there:
+                return path
             continue
-        if found.st_ctime_ns >= run.started_ns and os.path.isfile(path):  # noqa: PTH113
+        if found.st_ctime_ns >= run.started_ns and is_counted:
             return path
     return None
 
@@ -158,10 +184,49 @@ def changed_outside(dependencies: Dependencies, run: Run) -> str | None:
 def _external(seen: Seen, run: Run) -> dict[str, Entry | None]:
     """Return what was looked at outside the tree; its own passing files are nobody's input."""
     found: dict[str, Entry | None] = {}
-    for path in sorted(seen.opened | seen.looked_at):
+    sources = {source for path in seen.opened if (source := outside.source_of(path)) is not None}
+    for path in sorted(seen.opened | seen.looked_at | seen.moved | sources):
         if run.view.relative(path) is None and path not in seen.written:
-            found[path] = run.digester.entry(path)
+            for each in outside.on_the_way(path):
+                if run.view.relative(each) is None:
+                    found[each] = run.digester.entry(each)
     return found
+
+
+def _external_lists(seen: Seen, run: Run) -> dict[str, str | None]:
+    places = {place for path in seen.listed - seen.written if (place := _outer(path, run.view)) is not None}
+    return {place: outside.listing(place) for place in sorted(places)}
+
+
+def _external_modules(seen: Seen, run: Run) -> dict[str, dict[str, list[str]]]:
+    names: dict[str, set[str]] = {}
+    for directory, name in seen.modules:
+        place = _outer(directory, run.view)
+        if place is not None:
+            names.setdefault(place, set()).add(name)
+    return {directory: outside.importable(directory, sorted(modules)) for directory, modules in sorted(names.items())}
+
+
+def _there(paths: Iterable[str], view: View) -> set[str]:
+    """Return those of the paths at which the tree has something: that nothing else came is known by the names."""
+    return {path for path in paths if (relative := view.relative(path)) and view.shape(relative) is not None}
+
+
+def _follow_all(path: str, run: Run, files: dict[str, Entry | None], lists: dict[str, str]) -> None:
+    """Add a path that was moved, and all that is below it."""
+    relative = run.view.relative(path)
+    if relative is None:
+        return
+    resolved = run.view.resolve(relative.rpartition("/")[0])
+    if resolved.inside is None:
+        return
+    name = relative.rpartition("/")[2]
+    place = f"{resolved.inside}/{name}" if resolved.inside else name
+    files.update((link, run.view.entry(link)) for link in resolved.links)
+    files[place] = run.view.entry(place)
+    if files[place] == DIRECTORY:
+        files.update((each, run.view.entry(each.rstrip("/"))) for each in run.view.walk(place))
+        lists.update((each, run.view.listing(each)) for each in run.view.directories(place))
 
 
 def _follow(
@@ -222,11 +287,16 @@ def _lists(seen: Seen, run: Run) -> dict[str, str]:
             explained[relative] += count
             if path in seen.listed:
                 listed.add(relative)
-    listed |= {path for path, count in run.openings.directories.items() if count > explained[path]}
-    return {path: run.view.listing(path) for path in sorted(listed)}
+    unexplained = {path for path, count in run.openings.directories.items() if count > explained[path]}
+    # Programs that list may look at sizes as well: `ls -l`, `du`.
+    sized = unexplained if seen.programs else set()
+    return {
+        path: run.view.sizes(path, run.code) if path in sized else run.view.listing(path)
+        for path in sorted(listed | unexplained)
+    }
 
 
-def _modules(seen: Seen, run: Run) -> dict[str, dict[str, list[str]]]:
+def _modules(seen: Seen, run: Run, files: dict[str, Entry | None]) -> dict[str, dict[str, list[str]]]:
     names: dict[str, set[str]] = {}
     for directory, name in seen.modules:
         names.setdefault(directory, set()).add(name)
@@ -234,8 +304,9 @@ def _modules(seen: Seen, run: Run) -> dict[str, dict[str, list[str]]]:
     for directory, modules in sorted(names.items()):
         relative = _real(directory, run.view)
         if relative is not None:
-            there = run.view.candidates(relative)
-            found.setdefault(relative, {}).update({name: there.get(name, []) for name in sorted(modules)})
+            found.setdefault(relative, {}).update(run.view.importable(relative, sorted(modules)))
+            if relative and run.view.shape(relative) != DIRECTORY:
+                files[relative] = run.view.entry(relative)  # An archive of modules, or none yet.
     return found
 
 
@@ -247,6 +318,11 @@ def _distributions(seen: Seen, run: Run) -> dict[str, list[str]]:
 def _real(path: str, view: View) -> str | None:
     relative = view.relative(path)
     return None if relative is None else view.resolve(relative).inside
+
+
+def _outer(path: str, view: View) -> str | None:
+    relative = view.relative(path)
+    return path if relative is None else view.resolve(relative).outside
 
 
 def _variables(seen: Seen, run: Run) -> dict[str, str | None]:

@@ -12,7 +12,7 @@ from nachlass_bp.cache.digests import Entry, blob_of
 from nachlass_bp.cache.view import Output
 from nachlass_bp.commit import Commit
 
-FORMAT = 2
+FORMAT = 3
 Mode = Literal["trace", "conservative"]
 
 
@@ -54,8 +54,8 @@ class Dependencies:
     directory, the names that importlib.metadata could find. `names`: the digest of all names of the tree, for runs that
     started programs, whose fruitless look-ups nobody sees. `patterns`: digests of the names that match what the
     notebook's metadata declares. `tree`: the digest of the whole tree, in conservative mode. `env`: keyed digests of
-    variables; `env_names`: the digest of all their names, for runs that looked at every one. `external`: paths outside
-    the tree.
+    variables; `env_names`: the digest of all their names, for runs that looked at every one. `external`,
+    `external_lists` and `external_modules`: the same of absolute paths outside the tree.
     """
 
     files: Mapping[str, Entry | None] = field(default_factory=dict)
@@ -69,6 +69,8 @@ class Dependencies:
     env: Mapping[str, str | None] = field(default_factory=dict)
     env_names: str | None = None
     external: Mapping[str, Entry | None] = field(default_factory=dict)
+    external_lists: Mapping[str, str | None] = field(default_factory=dict)
+    external_modules: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -33,7 +33,7 @@ class Output:
         """As `digests.shape` would have it."""
         if self.entry is None or self.entry[0] not in "fx":
             return self.entry
-        return f"f:{self.size_bytes}"
+        return f"{self.entry[0]}:{self.size_bytes}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,11 +103,21 @@ class View:
         """Return the digest of `names`."""
         return _digest(self.names(directory))
 
-    def candidates(self, directory: str) -> dict[str, list[str]]:
-        """Return by module the names in a directory that its import could find there: folder, `.py`, `.abi3.so` …."""
-        found: dict[str, list[str]] = {}
+    def importable(self, directory: str, modules: Iterable[str]) -> dict[str, list[str]]:
+        """Return by module the names in a directory that its import could find there: folder, `.py`, `.abi3.so` ….
+
+        A folder is followed by the `__init__` files in it, which make another package of it.
+        """
+        found: dict[str, list[str]] = {module: [] for module in modules}
         for name in self.names(directory):
-            found.setdefault(name.rstrip("/").partition(".")[0], []).append(name)
+            stem, dot, _ = name.rstrip("/").partition(".")
+            if stem in found:
+                found[stem].append(name)
+                inner = self.resolve(_join(directory, stem)).inside if not dot else None
+                if inner is not None:
+                    found[stem].extend(
+                        f"{stem}/{each}" for each in self.names(inner) if each.partition(".")[0] == "__init__"
+                    )
         return found
 
     def distributions(self, directory: str) -> list[str]:
@@ -139,6 +149,18 @@ class View:
     def whole(self, code: Mapping[str, str]) -> str:
         """Return the digest of the whole tree; for the listed notebooks `code` has the digest that stands for them."""
         return _digest(f"{path}\n{code.get(path) or self.entry(path)}" for path in self.walk())
+
+    def sizes(self, directory: str, code: Mapping[str, str]) -> str:
+        """Return the digest of the names in a directory with kinds and sizes; not those of listed notebooks: `code` has them."""
+        paths = [_join(directory, name.rstrip("/")) for name in self.names(directory)]
+        return _digest(f"{path}\n{'' if path in code else self.shape(path)}" for path in paths)
+
+    def directories(self, directory: str) -> Iterator[str]:
+        """Yield a directory and all below it."""
+        yield directory
+        for name in self.names(directory):
+            if name.endswith("/"):
+                yield from self.directories(_join(directory, name[:-1]))
 
     def links(self) -> list[str]:
         """Return every symbolic link of the tree."""

@@ -3,14 +3,16 @@
 One JSON array a line goes to a file that is opened for appending, so that forked workers write to the same one:
 
     ["f", path]      opened, or tried to; absolute, links not followed
-    ["s", path]      looked at: os.stat and its kin
-    ["l", path]      a directory listed by somebody else than the import system
+    ["s", path]      looked at: os.stat and its kin, and whatever fails if it is there, or if it isn't
+    ["r", path]      moved or linked to another place, with all that is below it
+    ["e", path]      one of these, outside the tree, that was there at the time
+    ["l", path]      a directory listed by somebody else than the import system; outside the tree, too
     ["i", path]      a directory listed by the import system
     ["d", path]      a directory searched for distributions, by importlib.metadata
     ["m", name, [directories]]  a module looked for
     ["v", name]      an environment variable read; ["v", "*"] all of them
-    ["p", what]      a program started
-    ["n", where]     the network asked
+    ["p", what, [words]]        a program started; the words of its command that may be paths, absolute
+    ["n", where]     the network asked, or a service of this machine that the notebook didn't start
     ["k", family]    an Internet socket made by Python code, each time
     ["w", path]      a file outside the tree opened for writing
 
@@ -30,6 +32,8 @@ from importlib import metadata
 from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING, Any
 
+from .listeners import is_ours, is_ours_unix
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -38,6 +42,12 @@ _METADATA = metadata.__file__
 _PROGRAMS = frozenset(
     {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "pty.spawn", "os.startfile"}
 )
+_DIRECTORY_ARGUMENT = {"os.remove": 1, "os.rmdir": 1, "os.mkdir": 2, "os.chmod": 2, "os.chown": 3, "os.utime": 3}
+"""Events of calls that fail if nothing is there, or if something is, and which argument is a directory's descriptor."""
+_C_PROGRAMS = frozenset({"system", "popen", "fork", "vfork", "posix_spawn", "posix_spawnp"})
+_C_VARIABLES = frozenset({"getenv", "secure_getenv", "environ"})
+_SEPARATORS = str.maketrans(dict.fromkeys("\"'`|&;<>()=,", " "))
+_MOST_WORDS = 1000
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -49,9 +59,12 @@ class Tracer:
         self._descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._tree = os.path.join(tree, "")  # noqa: PTH118 - in the way of every open(): strings
         self._ignored = tuple(os.path.join(path, "") for path in ignored)  # noqa: PTH118
+        # That these are directories is no finding: what is below them was found.
+        self._above = {each for path in (self._tree, *self._ignored) for each in _parents(path)}
         self._seen: set[Any] = set()
         self._places: dict[str, str] = {}
         self._busy = threading.local()
+        self._process = os.getpid()
         self.cells_run = False
         self.has_ended = False
         self.failed = False
@@ -70,41 +83,57 @@ class Tracer:
         finally:
             self._busy.now = False
 
-    def looked_at(self, path: Any) -> None:
-        """Note a call of os.stat or its kin."""
+    def looked_at(self, path: Any, directory: int | None = None) -> None:
+        """Note a call of os.stat or its kin; `directory` is the descriptor that a relative path begins at."""
+        self._note("s", path, directory)
+
+    def opened(self, path: Any, directory: int | None = None) -> None:
+        """Note a call of os.open whose path begins at a directory's descriptor: its event doesn't tell."""
+        if directory is not None:
+            self._note("f", path, directory)
+
+    def _note(self, kind: str, path: Any, directory: int | None) -> None:
         if not isinstance(path, int) and not getattr(self._busy, "now", False):
             self._busy.now = True
             try:
-                self._path("s", path)
-            except (TypeError, ValueError):
+                self._path(kind, _at(path, directory))
+            except (TypeError, ValueError, OSError):
                 pass  # The call itself will say what is wrong with it.
             finally:
                 self._busy.now = False
 
     def looked_for(self, name: str, directories: Sequence[str] | None) -> None:
         """Note a module that the import system looks for."""
-        if ("m", name) in self._seen:
+        entries = sys.path if directories is None else directories
+        key = ("m", name, *entries)
+        if key in self._seen:
             return
-        self._seen.add(("m", name))
-        places = [self._place(entry) for entry in (sys.path if directories is None else directories)]
-        inside = [place for place in places if place.startswith(self._tree)]
-        if inside:
-            self._line(["m", name, [place.rstrip("/") for place in inside]])
+        self._seen.add(key)
+        places = [self._place(entry) for entry in entries]
+        counted = [place for place in places if place.startswith(self._tree) or not place.startswith(self._ignored)]
+        if counted:
+            self._line(["m", name, [place.rstrip("/") for place in counted]])
 
     def variable(self, name: str) -> None:
         """Note that a cell read a variable of the environment."""
         if self.cells_run:
             self._once("v", name)
 
-    def program(self, what: str) -> None:
-        """Note that a cell started a program."""
+    def program(self, what: str, command: Any = ()) -> None:
+        """Note that a cell started a program; what it looks at without opening it is, if anything, in its command."""
         if self.cells_run:
-            self._once("p", what)
+            words = sorted({self._absolute(word) for word in _words(command)})[:_MOST_WORDS]
+            key = ("p", what, *words)
+            if key not in self._seen:
+                self._seen.add(key)
+                self._line(["p", what, words])
 
     # --- events ---
 
     def _on_open(self, _event: str, arguments: tuple[Any, ...]) -> None:
         path, mode, flags = arguments
+        if isinstance(path, str) and path.startswith("/proc/") and path.endswith("/environ"):
+            self.variable("*")
         # Most of what is opened are modules of the environment.
         if path is None or isinstance(path, int) or (isinstance(path, str) and self._is_surely_ignored(path)):
             return
@@ -120,33 +149,73 @@ class Tracer:
         if database not in {"", ":memory:", b"", b":memory:"}:
             self._path("f", database)
 
+    def _on_touch(self, event: str, arguments: tuple[Any, ...]) -> None:
+        directory = arguments[_DIRECTORY_ARGUMENT[event]] if event in _DIRECTORY_ARGUMENT else None
+        if not isinstance(arguments[0], int):
+            path = _at(arguments[0], directory)
+            self._path("s", path, is_write=event == "os.mkdir" and not os.path.lexists(path))
+
+    def _on_move(self, event: str, arguments: tuple[Any, ...]) -> None:
+        source, target = arguments[0], arguments[1]
+        if event != "os.symlink":
+            self._path("r", _at(source, arguments[2]))
+        target = _at(target, arguments[-1])
+        # A directory is what it can't replace.
+        if os.path.isdir(target) or not self._is_inside(target):  # noqa: PTH112 - strings
+            self._path("s", target, is_write=True)
+
     def _on_list(self, _event: str, arguments: tuple[Any, ...]) -> None:
         path = arguments[0]
-        if isinstance(path, int):
-            return
         caller = sys._getframe(3).f_code.co_filename  # noqa: SLF001 - the documented way to the caller's frame
+        if isinstance(path, int):
+            path = _at("", path)
+            if (self._absolute(path) + "/").startswith(self._tree):
+                return  # inotify tells of it.
         absolute = self._absolute(path if path is not None else ".")
         if (absolute + "/").startswith(self._tree):
             # Each time: their number is held against what inotify counts.
             kind = "i" if caller == _IMPORT_SYSTEM else "d" if caller == _METADATA else "l"
             self._line([kind, absolute])
-        elif caller not in {_IMPORT_SYSTEM, _METADATA} and not absolute.startswith(self._ignored):
-            self._once("f", absolute)
+        elif caller not in {_IMPORT_SYSTEM, _METADATA} and not (absolute + "/").startswith(self._ignored):
+            self._once("l", absolute)
 
     def _on_program(self, event: str, arguments: tuple[Any, ...]) -> None:
-        self.program(str(arguments[0]) if event != "os.system" else "sh")
+        if event == "os.system":
+            self.program("sh", arguments[0])
+        else:
+            self.program(str(arguments[0]), arguments[1] if len(arguments) > 1 else ())
+
+    def _on_library(self, _event: str, arguments: tuple[Any, ...]) -> None:
+        name = arguments[0]
+        if isinstance(name, (str, bytes)) and "/" in os.fsdecode(name):
+            self._path("f", name)
+
+    def _on_symbol(self, _event: str, arguments: tuple[Any, ...]) -> None:
+        name = os.fsdecode(arguments[1]) if isinstance(arguments[1], (str, bytes)) else ""
+        if name in _C_PROGRAMS or name.startswith("exec"):
+            self.program("program")
+        elif name in _C_VARIABLES:
+            self.variable("*")
 
     def _on_connect(self, event: str, arguments: tuple[Any, ...]) -> None:
-        address = arguments[1] if event in {"socket.connect", "socket.sendto", "socket.sendmsg"} else arguments[0]
+        if not self.cells_run:
+            return
         if event in {"socket.getaddrinfo", "socket.gethostbyname"}:
-            host = arguments[0]
-        elif isinstance(address, tuple) and address:
-            host = address[0]
-        else:
-            return  # A socket of the file system.
-        text = os.fsdecode(host) if isinstance(host, (str, bytes)) else ""
-        if self.cells_run and text and not _is_this_machine(text):
-            self._once("n", text)
+            host = os.fsdecode(arguments[0]) if isinstance(arguments[0], (str, bytes)) else ""
+            if host and not _is_this_machine(host):
+                self._once("n", host)
+            return
+        address = arguments[1]
+        is_stream = getattr(arguments[0], "type", socket.SOCK_STREAM) == socket.SOCK_STREAM
+        if isinstance(address, tuple) and address:
+            host = os.fsdecode(address[0]) if isinstance(address[0], (str, bytes)) else ""
+            if not _is_this_machine(host):
+                self._once("n", host)
+            # Others of this machine know things, too; a process of the notebook's own knows what the notebook knows.
+            elif is_stream and not is_ours(int(address[1]), self._process):
+                self._once("n", f"{host}:{address[1]}")
+        elif isinstance(address, (str, bytes)) and is_stream and not is_ours_unix(address, self._process):
+            self._once("n", os.fsdecode(address).replace("\0", "@"))
 
     def _on_socket(self, _event: str, arguments: tuple[Any, ...]) -> None:
         if self.cells_run and arguments[1] in {socket.AF_INET, socket.AF_INET6}:
@@ -164,8 +233,13 @@ class Tracer:
         absolute = self._absolute(text)
         if (absolute + "/").startswith(self._tree):
             self._line([kind, absolute])
-        elif not absolute.startswith(self._ignored):
+        elif not (absolute + "/").startswith(self._ignored) and not (kind == "s" and absolute in self._above):
             self._line(["w" if is_write else kind, absolute])
+            if not is_write and os.path.lexists(absolute):
+                self._line(["e", absolute])
+
+    def _is_inside(self, path: Any) -> bool:
+        return (self._absolute(path) + "/").startswith(self._tree)
 
     def _is_surely_ignored(self, path: str) -> bool:
         """Whether a path plainly lies in an ignored directory; one that has to be normalised to tell does not."""
@@ -216,12 +290,43 @@ _HANDLERS: dict[str, Any] = {
     "sqlite3.connect": Tracer._on_sqlite,  # noqa: SLF001
     "os.listdir": Tracer._on_list,  # noqa: SLF001
     "os.scandir": Tracer._on_list,  # noqa: SLF001
+    "os.rename": Tracer._on_move,  # noqa: SLF001
+    "os.link": Tracer._on_move,  # noqa: SLF001
+    "os.symlink": Tracer._on_move,  # noqa: SLF001
+    **dict.fromkeys(("os.chdir", "os.truncate", *_DIRECTORY_ARGUMENT), Tracer._on_touch),  # noqa: SLF001
+    "ctypes.dlopen": Tracer._on_library,  # noqa: SLF001
+    "ctypes.dlsym": Tracer._on_symbol,  # noqa: SLF001
     **dict.fromkeys(_PROGRAMS, Tracer._on_program),  # noqa: SLF001
     **dict.fromkeys(
         ("socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname"),
         Tracer._on_connect,  # noqa: SLF001
     ),
 }
+
+
+def _parents(path: str) -> Iterator[str]:
+    here = path.rstrip("/")
+    while here:
+        here = here.rpartition("/")[0]
+        yield here or "/"
+
+
+def _at(path: Any, directory: Any) -> Any:
+    """Return the path, absolute if it begins at a directory's descriptor.
+
+    Raises:
+        OSError: The descriptor is closed, or this is no Linux.
+    """
+    if directory is None or directory == -1:
+        return path
+    return os.path.join(os.readlink(f"/proc/self/fd/{directory}"), os.fsdecode(path))  # noqa: PTH115, PTH118
+
+
+def _words(command: Any) -> Iterator[str]:
+    parts = [command] if isinstance(command, (str, bytes, os.PathLike)) else command
+    for part in parts if isinstance(parts, (list, tuple)) else ():
+        if isinstance(part, (str, bytes, os.PathLike)):
+            yield from os.fsdecode(part).translate(_SEPARATORS).split()
 
 
 def _is_this_machine(host: str) -> bool:
@@ -252,9 +357,7 @@ class _Call:
         self.__wrapped__ = function
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # Paths relative to a directory's descriptor are rare, and inotify sees what is opened by them.
-        if kwargs.get("dir_fd") is None:
-            self._note(args[0] if args else kwargs.get("path"))
+        self._note(args[0] if args else kwargs.get("path"), kwargs.get("dir_fd"))
         return self._function(*args, **kwargs)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
@@ -282,6 +385,14 @@ def _environment_class(base: type, tracer: Tracer) -> type:
         def __len__(self) -> int:
             tracer.variable("*")
             return super().__len__()  # type: ignore[no-any-return]
+
+        def __repr__(self) -> str:
+            tracer.variable("*")
+            return str(super().__repr__())
+
+        def __reduce_ex__(self, protocol: Any) -> Any:  # Also what copy.deepcopy does.
+            tracer.variable("*")
+            return super().__reduce_ex__(protocol)
 
     Environ.__name__, Environ.__qualname__ = base.__name__, base.__qualname__
     return Environ
@@ -323,9 +434,10 @@ def trace(file: str, tree: str, own_directories: Sequence[str]) -> None:
     sys.addaudithook(_hook(tracer))
     for name in ("stat", "lstat", "access", "readlink"):
         _wrap(os, name, tracer.looked_at)
+    _wrap(os, "open", tracer.opened)
     # Neither multiprocessing nor loky goes through subprocess, and this function raises no event.
     launcher = sys.modules.get("_posixsubprocess") or __import__("_posixsubprocess")
-    _wrap(launcher, "fork_exec", lambda _arguments: tracer.program("program"))
+    _wrap(launcher, "fork_exec", lambda command, _directory: tracer.program("program", command))
     for name in ("environ", "environb"):
         variables: Any = getattr(os, name)
         variables.__class__ = _environment_class(type(variables), tracer)

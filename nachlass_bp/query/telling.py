@@ -80,6 +80,7 @@ def _kinds(dependencies: Dependencies) -> Iterator[tuple[str, str, Sequence[str]
     yield "variables", "variables", [name for name in variables if variables[name] is not None]
     yield "unset_variables", "variables that weren't set", [name for name in variables if variables[name] is None]
     yield "outside", "outside the repository", [path for path in outside if outside[path] is not None]
+    yield "listings_outside", "outside of it, the names in", [*dependencies.external_lists]
     yield "absent_outside", "outside of it, the absence of", [path for path in outside if outside[path] is None]
 
 
