@@ -12,7 +12,7 @@ _BYTECODE = ".pyc"
 
 
 def on_the_way(path: str) -> list[str]:
-    """Return the path, the links on the way to what it stands for, and that: a link that leads elsewhere is a change."""
+    """Return the path, the links on the way to what it stands for, and that: a link leading elsewhere is a change."""
     found = {path: None}
     waiting, here = path.strip("/").split("/"), ""
     links = 0

@@ -151,7 +151,7 @@ class View:
         return _digest(f"{path}\n{code.get(path) or self.entry(path)}" for path in self.walk())
 
     def sizes(self, directory: str, code: Mapping[str, str]) -> str:
-        """Return the digest of the names in a directory with kinds and sizes; not those of listed notebooks: `code` has them."""
+        """Return the digest of the names in a directory with kinds and sizes; listed notebooks have theirs in `code`."""
         paths = [_join(directory, name.rstrip("/")) for name in self.names(directory)]
         return _digest(f"{path}\n{'' if path in code else self.shape(path)}" for path in paths)
 
