@@ -589,6 +589,23 @@ class CellWantsInputError(BuildpackError):
         )
 
 
+class InstallRefusedError(BuildpackError):
+    """A cell asked pip to change the installed packages."""
+
+    reference = "install-refused"
+
+    def __init__(self, *, notebook: str, cell: str, command: str) -> None:
+        """`command` is what the cell gave to pip, `pip install x` for instance."""
+        super().__init__(
+            heading=f"{_capital(cell)} of '{notebook}' wants to change the installed packages",
+            body=f"It ran\n  {command}\nand was refused. Packages go into requirements.txt; nachlass does not let notebooks install: the\n"
+            "model will be served with what requirements.txt names, and other notebooks would find other packages.",
+            advice="Take pip out of the cell, and name what your notebooks need in requirements.txt. Builds install from\n"
+            "there before any notebook runs.",
+            notebook=notebook,
+        )
+
+
 class PackagesChangedError(BuildpackError):
     """A notebook installed packages, or removed some."""
 

@@ -83,6 +83,7 @@ EXAMPLES: list[BuildpackError] = [
     ),
     errors.KernelStartError(notebook="03-x.ipynb", output="AttributeError: module 'types' has no attribute …"),
     errors.NotebookTimeoutError(notebook="03-x.ipynb", cell=CELL, limit_s=3600.0, line="search.fit(X, y)"),
+    errors.InstallRefusedError(notebook="03-x.ipynb", cell=CELL, command="pip install cowsay"),
     errors.PackagesChangedError(
         notebook="03-x.ipynb",
         changes=["cowsay 6.1 (new)", "numpy 2.3.0 (was 1.26.4)"],
