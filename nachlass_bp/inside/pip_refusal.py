@@ -55,6 +55,8 @@ def _hook(refused: Path) -> Callable[[str, tuple[Any, ...]], None]:
             command = shlex.join(words[2:])
             with refused.open("a", encoding="utf-8") as file:
                 file.write(f"{command}\n")
-            raise RuntimeError(f"{command}: packages go into requirements.txt; nachlass does not let notebooks install.")
+            raise RuntimeError(
+                f"{command}: packages go into requirements.txt; nachlass does not let notebooks install."
+            )
 
     return hook

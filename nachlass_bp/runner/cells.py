@@ -83,11 +83,11 @@ class Cells:
                 self._progress.leave_out(self._ordinal, f"its tag is {tags.SKIP}")
             elif cell.source.strip():
                 self._cell = cell
-                if await self._ends_with(index, cell) or limit.is_over:
+                if await self._ends_with(index, cell, limit) or limit.is_over:
                     return
                 self._kept.save_if_due()
 
-    async def _ends_with(self, index: int, cell: Any) -> bool:
+    async def _ends_with(self, index: int, cell: Any, limit: TimeLimit) -> bool:
         """Run one cell; return whether its author ended the notebook there, by `exit()` or `sys.exit(0)`."""
         how = "failed after"
         self._client.begin_cell()
@@ -99,6 +99,10 @@ class Cells:
                 raise
             how = "ended the notebook after"
             return True
+        except (DeadKernelError, asyncio.CancelledError):
+            if self._kernel.exit_code() is None and not limit.is_over:  # By a signal: see `run`.
+                how = "stopped after"
+            raise
         else:
             if self._kernel.refused_pip is not None:
                 raise self._marked(self._refusal(self._kernel.refused_pip))

@@ -92,9 +92,7 @@ EXAMPLES: list[BuildpackError] = [
         foreign=["/layers/pip-install/packages/lib/python3.11/site-packages"],
     ),
     errors.CellWantsInputError(notebook="03-x.ipynb", cell=CELL, line='name = input("Name? ")'),
-    errors.NothingSavedError(
-        notebook="04-model.ipynb", stage_path="/tmp/nachlass/04-model.sav", cell_count=9, others=["03-features.ipynb"]
-    ),
+    errors.NothingSavedError(notebook="04-model.ipynb", cell_count=9, others=["03-features.ipynb"]),
     errors.StageNotWrittenError(
         notebook="04-model.ipynb",
         file="model.joblib",

@@ -247,7 +247,7 @@ def path_with_a_pip(directory: Path) -> dict[str, str]:
         "import sys\n!{sys.executable} -m pip install x",
         "%%bash\npip install x\ntrue",
         "import subprocess\nsubprocess.run(['pip', 'uninstall', '--yes', 'x'])",
-        "import subprocess, sys\ntry:\n    subprocess.run([sys.executable, '-m', 'pip', 'install', 'x'])\nexcept Exception: pass",
+        "import subprocess as s, sys\ntry: s.run([sys.executable, '-m', 'pip', 'install', 'x'])\nexcept Exception: 1",
     ],
 )
 def test_pip_of_a_cell_is_refused_and_no_other_is_asked(bare: Path, tmp_path: Path, cell: str) -> None:
@@ -278,7 +278,8 @@ def test_pip_that_only_looks_is_that_of_the_notebooks_python(tmp_path: Path) -> 
 
 
 def test_pip_that_only_looks_is_told_of_where_there_is_none(bare: Path, tmp_path: Path) -> None:
-    outcome = run_cells(bare, tmp_path, "%pip list", "!pip --version\nassert _exit_code == 1", env=path_with_a_pip(tmp_path))
+    cells = ("%pip list", "!pip --version\nassert _exit_code == 1")
+    outcome = run_cells(bare, tmp_path, *cells, env=path_with_a_pip(tmp_path))
     assert outcome.error is None
     assert all("There is no pip in this build's Python" in outcome.text(cell) for cell in (1, 2))
     assert not (tmp_path / "asked").exists()
