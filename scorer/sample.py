@@ -120,6 +120,8 @@ def _knows_names(first: Any, frame: Any) -> bool:
     One that was fitted on an array takes its columns in their order, whatever they are called: served by the names of
     a table that merely lay about, it would predict from the wrong columns. One that tells nothing may use names.
     """
+    while hasattr(first, "transformer_list"):  # A union before scikit-learn 1.3 tells how many columns, and no names.
+        first = first_estimator(first.transformer_list[0][1])
     if not hasattr(first, "n_features_in_") or hasattr(first, "feature_names_in_"):
         return True
     # What LightGBM and CatBoost call it; they have made-up names when they were fitted on an array.

@@ -15,7 +15,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression
 from sklearn.multioutput import MultiOutputRegressor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from tests.scorer import models
@@ -115,6 +115,17 @@ def _of_named_features() -> Any:
     return Boosted()
 
 
+def _union_of_old() -> Any:
+    class OldUnion(FeatureUnion):  # type: ignore[misc]  # scikit-learn has no types
+        """As scikit-learn 1.2 has it."""
+
+        @property
+        def feature_names_in_(self) -> Any:
+            raise AttributeError
+
+    return OldUnion([("columns", ColumnTransformer([("all", "passthrough", ["a", "b"])]))])
+
+
 NAMED = pd.DataFrame({"a": [1.0, 3.0, 4.0], "b": [2.0, 5.0, 7.0]})
 
 
@@ -122,10 +133,11 @@ NAMED = pd.DataFrame({"a": [1.0, 3.0, 4.0], "b": [2.0, 5.0, 7.0]})
     ("estimator", "table"),
     [
         (LinearRegression().fit(NAMED, [1.0, 2.0, 3.0]), NAMED),
+        (make_pipeline(_union_of_old(), LinearRegression()).fit(NAMED, [1.0, 2.0, 3.0]), NAMED),
         (_own_difference(), NAMED),
         (_of_named_features(), NAMED.rename(columns={"b": "b c"})),
     ],
-    ids=["knows names", "tells neither", "has another word for it"],
+    ids=["knows names", "union", "tells neither", "has another word for it"],
 )
 def test_a_table_stays_a_table_where_its_names_may_count(image: Image, estimator: Any, table: Any) -> None:
     report = _proved(image, [estimator], [table])
