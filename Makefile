@@ -9,7 +9,7 @@ JOBS ?= 2
 export VENV PYTHON
 
 # What shellcheck looks at: every POSIX sh or bash program of ours.
-SHELL_PROGRAMS = bin/detect bin/build scripts/*.sh .ci/run
+SHELL_PROGRAMS = bin/detect bin/build nachlass_bp/inside/programs/* scripts/*.sh .ci/run
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check format lock tools bench-build clean

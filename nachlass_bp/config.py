@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -127,7 +128,7 @@ def read(context: BuildContext) -> Configuration:
         always_run=source.get(
             "NACHLASS_ALWAYS_RUN",
             "always_run",
-            _names,
+            _paths,
             (),
             "a comma-separated list of notebooks",
             "NACHLASS_ALWAYS_RUN=01-download.ipynb",
@@ -237,6 +238,7 @@ class _Source:
                     source="pyproject.toml" if in_table else source,
                     expected=expected,
                     example=_as_toml(str(key), example) if in_table else example,
+                    problem=str(error) if isinstance(error, parameters.NoValueError) else None,
                 ) from error
 
     def _found(self, variable: str, key: str | None) -> list[tuple[object, str]]:
@@ -357,6 +359,10 @@ def _names(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise TypeError(value)
     return tuple(item for item in value if item)
+
+
+def _paths(value: object) -> tuple[str, ...]:
+    return tuple(os.path.normpath(name) for name in _names(value))
 
 
 def _ship_sample(value: object) -> bool:

@@ -9,13 +9,16 @@ from pathlib import Path
 
 from nachlass_bp.errors import NotALifecycleError
 
+REPOSITORY = "NACHLASS_REPOSITORY"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildContext:
     """Directories and variables of one build (Buildpack API 0.10, "Build" phase).
 
     `layers_root` is the parent of `layers_dir`: the other buildpacks' layers lie beside ours. `report_dir` is where a
-    platform that wants to show more than the log has things left (docs/architecture.md, "Local platform").
+    platform that wants to show more than the log has things left (docs/architecture.md, "Local platform"). `repository`
+    is the directory whose copy `app_dir` is, as the person of a local build may name it, None elsewhere.
     """
 
     app_dir: Path
@@ -25,6 +28,7 @@ class BuildContext:
     target: str
     report_dir: Path | None
     env: Mapping[str, str]
+    repository: str | None = None
 
     @property
     def layers_root(self) -> Path:
@@ -59,6 +63,7 @@ def from_environ(environ: Mapping[str, str], arguments: Sequence[str], app_dir: 
         platform_dir=Path(os.path.abspath(platform)),  # noqa: PTH100 - as above
         target="/".join(part or "any" for part in target),
         report_dir=Path(report) if report else None,
-        # Where the log goes must make no difference to a notebook; its kernel sets TERM itself.
-        env={name: value for name, value in environ.items() if name != "TERM"},
+        # Where the log goes and for whom must make no difference to a notebook; its kernel sets TERM itself.
+        env={name: value for name, value in environ.items() if name not in {"TERM", REPOSITORY}},
+        repository=environ.get(REPOSITORY) or None,
     )

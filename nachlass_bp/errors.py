@@ -249,11 +249,13 @@ class SettingInvalidError(BuildpackError):
 
     reference = "setting-invalid"
 
-    def __init__(self, *, setting: str, value: str, source: str, expected: str, example: str) -> None:
+    def __init__(
+        self, *, setting: str, value: str, source: str, expected: str, example: str, problem: str | None = None
+    ) -> None:
         """`setting` is a variable, or a key of [tool.nachlass] when that is where the value stands."""
         super().__init__(
             heading=f"{setting} has a value that nachlass can't use",
-            body=f"{source} says: {value}\nIt must be {expected}.",
+            body=f"{source} says: {value}\n{problem or f'It must be {expected}.'}",
             advice=f"For example:\n  {example}",
         )
 
@@ -589,6 +591,23 @@ class CellWantsInputError(BuildpackError):
         )
 
 
+class InstallRefusedError(BuildpackError):
+    """A cell asked pip to change the installed packages."""
+
+    reference = "install-refused"
+
+    def __init__(self, *, notebook: str, cell: str, command: str) -> None:
+        """`command` is what the cell gave to pip, `pip install x` for instance."""
+        super().__init__(
+            heading=f"{_capital(cell)} of '{notebook}' wants to change the installed packages",
+            body=f"It ran\n  {command}\nand was refused. Packages go into requirements.txt; nachlass does not let notebooks install: the\n"
+            "model will be served with what requirements.txt names, and other notebooks would find other packages.",
+            advice="Take pip out of the cell, and name what your notebooks need in requirements.txt. Builds install from\n"
+            "there before any notebook runs.",
+            notebook=notebook,
+        )
+
+
 class PackagesChangedError(BuildpackError):
     """A notebook installed packages, or removed some."""
 
@@ -626,14 +645,13 @@ class NothingSavedError(BuildpackError):
 
     reference = "stage-not-saved"
 
-    def __init__(
-        self, *, notebook: str, stage_path: str, cell_count: int, others: Sequence[str], hint: str | None = None
-    ) -> None:
+    def __init__(self, *, notebook: str, cell_count: int, others: Sequence[str], hint: str | None = None) -> None:
         """`hint` says which file that a notebook wrote may be the stage, and how to say so."""
         before = f"\nThe notebooks before it saved none either: {', '.join(others)}." if others else ""
         super().__init__(
             heading=f"'{notebook}' didn't save a pipeline stage",
-            body=f"All {cell_count} code cells ran without error, but afterwards there was no file at\n{stage_path}{before}",
+            body=f"All {cell_count} code cells ran without error, but afterwards there was no file at the\n"
+            f"path in NACHLASS_STAGE_FILE.{before}",
             advice=(f"{hint}\n\nOr, in " if hint else "In ")
             + "the notebook's last cell, save the fitted estimator to that path:\n"
             "  import os, cloudpickle\n"

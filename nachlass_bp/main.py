@@ -43,6 +43,7 @@ def main() -> int:
     status = 1
     try:
         context = build_context.from_environ(os.environ, sys.argv[1:], Path.cwd())
+        output.advise(context.repository)
         _build(context, output)
     except Interrupted as interrupt:
         status = 128 + interrupt.number

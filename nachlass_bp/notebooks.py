@@ -29,6 +29,7 @@ from nachlass_bp.errors import (
 )
 
 STAGE_VARIABLES = ("NACHLASS_STAGE_FILE", "S2I_PIPELINE_STAGE_SAVE_FILE")
+_LONGEST_LINE, _MOST_SHOWN = 100, 3
 _PRUNED = {"node_modules", "site-packages", "__pycache__", "venv", "env"}
 
 
@@ -111,7 +112,9 @@ def resolve(configuration: Configuration, app_dir: Path) -> list[Notebook]:
     _check_collisions(list(loaded.values()))
     _check_listed(configuration.parameters.value.own, configuration.parameters.source, loaded)
     _check_listed(configuration.stages.value, configuration.stages.source, loaded)
-    settled = {name: _with_settings(notebook, configuration) for name, notebook in loaded.items()}
+    _check_listed(configuration.always_run.value, configuration.always_run.source, loaded)
+    given = configuration.parameters.value.given({name: notebook.content for name, notebook in loaded.items()})
+    settled = {name: _with_settings(notebook, configuration, given[name]) for name, notebook in loaded.items()}
     return [settled[os.path.normpath(name)] for name in names.value or ()]
 
 
@@ -122,9 +125,8 @@ def _check_listed(names: Iterable[str], source: str, listed: Mapping[str, Notebo
             raise NotebookNotListedError(notebook=name, source=source, near=near[0] if near else None, listed=[*listed])
 
 
-def _with_settings(notebook: Notebook, configuration: Configuration) -> Notebook:
-    """Return the notebook with what the settings say of it."""
-    given = configuration.parameters.value.of(notebook.name)
+def _with_settings(notebook: Notebook, configuration: Configuration, given: Mapping[str, object]) -> Notebook:
+    """Return the notebook with what the settings say of it; `given` are its parameters."""
     stages = configuration.stages
     file = stages.value.get(notebook.name)
     if file is None:
@@ -236,6 +238,33 @@ def infer(app_dir: Path, stages: Setting[Mapping[str, str]]) -> Setting[tuple[st
     if len(candidates) != 1:
         raise NotebookListMissingError(candidates=sorted(candidates), others=list(sources))
     return Setting(value=(candidates[0],), source="the only notebook that can save a stage")
+
+
+def naming(file: str, app_dir: Path) -> Iterator[tuple[str, str]]:
+    """Yield the repository's notebooks whose code names a file, each with the first line that does."""
+    word = re.compile(rf"(?<![\w.-]){re.escape(file)}(?![\w-])")
+    for name in find_all(app_dir):
+        line = next((line for line in _code(app_dir / name).splitlines() if word.search(line)), None)
+        if line is not None:
+            yield name, line.strip()
+
+
+def advice_to_list(file: str, others: Mapping[str, str], listed: Sequence[str]) -> str:
+    """Return the advice to list notebooks that may make a missing file before those that run.
+
+    Args:
+        file: The name of the file.
+        others: Notebooks that don't run, each with its line that names the file.
+        listed: Those that run.
+    """
+    shown = "\n".join(f"  {name}: {line[:_LONGEST_LINE]}" for name, line in list(others.items())[:_MOST_SHOWN])
+    names = [*list(others)[:_MOST_SHOWN], *listed]
+    return (
+        f"'{file}' isn't in what this build was given. These notebooks name it, and they aren't among those that run:\n"
+        f"{shown}\nIf one of them makes it, list it, in the order in which they run:\n"
+        f"  NACHLASS_NOTEBOOKS={','.join(names)}\n"
+        f"or, in pyproject.toml:\n  [tool.nachlass]\n  notebooks = {json.dumps(names, ensure_ascii=False)}"
+    )
 
 
 def _code(path: Path) -> str:

@@ -6,6 +6,7 @@ import html
 import json
 import os
 import re
+import shlex
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ from nachlass_bp.terminal import StatusLine
 if TYPE_CHECKING:
     from nachlass_bp.errors import BuildpackError
 
+_SETTING_LINE = re.compile(r"^(\s+)((?:NACHLASS|S2I)_[A-Z_]+=.+)$", re.MULTILINE)
 _URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s@'\"]+(?=@)")
 _SHORTEST_SECRET = 4
 """Shorter values ("1", "yes") would redact half of the log and protect nothing."""
@@ -39,6 +41,14 @@ class Output:
         self._lock = threading.RLock()  # A signal's exception may leave a plain lock locked, for the last words.
         self._status = StatusLine(self._stream) if is_terminal else None
         self._written_at = time.monotonic()
+        self._repository: str | None = None
+
+    def advise(self, repository: str | None) -> None:
+        """Let advice show settings as they are given where this build was started.
+
+        That is by `nachlass build` of a directory of the person's, or else, None, by a platform that sets variables.
+        """
+        self._repository = repository
 
     @property
     def is_terminal(self) -> bool:
@@ -87,7 +97,7 @@ class Output:
 
     def warning(self, text: str) -> None:
         """Say something that does not stop the build but that the author wants to know."""
-        lines = text.splitlines()
+        lines = self._with_settings(text).splitlines()
         self._write(f"Warning: {lines[0]}")
         for line in lines[1:]:
             self._write(f"         {line}")
@@ -95,7 +105,17 @@ class Output:
     def error(self, error: BuildpackError) -> None:
         """Show an error as its golden file has it."""
         self._stream.flush()
-        self._write("\n" + render_error(error).rstrip("\n"))
+        self._write("\n" + render_error(error, self._with_settings(error.advice)).rstrip("\n"))
+
+    def _with_settings(self, text: str) -> str:
+        """Return advice with the whole command in place of a line that is nothing but a setting."""
+        return _SETTING_LINE.sub(lambda line: line[1] + self._how_to_set(line[2]), text)
+
+    def _how_to_set(self, setting: str) -> str:
+        quoted = shlex.quote(setting)
+        if self._repository is None:
+            return f"{setting}      (pack build: --env {quoted})"
+        return f"nachlass build {shlex.quote(self._repository)} --env {quoted}"
 
     def _write(self, text: str) -> None:
         line = self._plain(text) + "\n"
@@ -127,13 +147,13 @@ def _forms(secret: str) -> Iterator[str]:
                 yield os.path.normpath(text)
 
 
-def render_error(error: BuildpackError) -> str:
+def render_error(error: BuildpackError, advice: str | None = None) -> str:
     """Return the text of `error`: heading, details of others, what happened, what to do, reference."""
     parts = [f"[Error: {error.heading}]"]
     if error.details:
         parts.append(error.details.rstrip() + "\n")
     parts.append(error.body)
-    return "\n".join(parts) + f"\n\n{error.advice}\n\nReference: {error.reference}\n"
+    return "\n".join(parts) + f"\n\n{advice or error.advice}\n\nReference: {error.reference}\n"
 
 
 def duration_text(seconds: float) -> str:

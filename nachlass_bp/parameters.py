@@ -5,7 +5,9 @@ Source: papermill 2.7, `parameterize_notebook`, `_resolve_type` and `PythonTrans
 
 from __future__ import annotations
 
+import ast
 import copy
+import difflib
 import json
 import keyword
 import math
@@ -27,6 +29,7 @@ TAG = "parameters"
 VARIABLE = "NACHLASS_PARAMETERS"
 INJECTED_TAG = "injected-parameters"
 _CELL_ID = "nachlass-parameters"
+_NOT_PYTHON = re.compile(r"\s*[%!?]")
 _PART = re.compile(
     r"""\s*(?P<name>[^=,]*?)\s*=\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<plain>(?!["'])[^,]*))\s*(?:,|\Z)"""
 )
@@ -52,8 +55,29 @@ class Parameters:
         )
 
     def of(self, notebook: str) -> dict[str, object]:
-        """Return the values for one notebook."""
+        """Return the values for one notebook, were it the only one."""
         return {**self.shared, **self.own.get(notebook, {})}
+
+    def given(self, contents: Mapping[str, Any]) -> dict[str, dict[str, object]]:
+        """Return the values for each of the listed notebooks, of which `contents` has the nbformat.
+
+        One for all goes to those whose cell of parameters assigns its name; to all of them, if none does.
+        """
+        assigned: dict[str, set[str]] = {
+            notebook: assigned_names(content) or set() for notebook, content in contents.items()
+        }
+        expected = {name for names in assigned.values() for name in names}
+        return {
+            notebook: {
+                **{name: value for name, value in self.shared.items() if name in names or name not in expected},
+                **self.own.get(notebook, {}),
+            }
+            for notebook, names in assigned.items()
+        }
+
+
+class NoValueError(ValueError):
+    """A name stands there without a value; its text is for the author."""
 
 
 def parse(value: object) -> Parameters:
@@ -91,6 +115,9 @@ def _assignments(text: str) -> Iterator[tuple[str, object]]:
     while position < len(text.rstrip()):
         match = _PART.match(text, position)
         if match is None:
+            part = text[position:].partition(",")[0].strip()
+            if part.isidentifier():
+                raise NoValueError(f"'{part}' has no value there; a value is given as {part}=VALUE.")
             raise ValueError(f"there is no name and value in {text[position:].strip()!r}")
         quoted = match["double"] if match["double"] is not None else match["single"]
         yield match["name"], quoted if quoted is not None else infer(match["plain"].strip())
@@ -132,6 +159,20 @@ def has_place(content: Any) -> bool:
     return any(_is_tagged(cell, TAG) or _is_tagged(cell, INJECTED_TAG) for cell in content.cells)
 
 
+def assigned_names(content: Any) -> set[str] | None:
+    """Return the names that a notebook's cell of parameters assigns, None if it has none or it can't be read."""
+    place = _first(content.cells, TAG)
+    place = _first(content.cells, INJECTED_TAG) if place is None else place
+    if place is None:
+        return None
+    source = "\n".join("" if _NOT_PYTHON.match(line) else line for line in content.cells[place].source.splitlines())
+    try:
+        nodes = [*ast.walk(ast.parse(source))]
+    except (SyntaxError, ValueError):
+        return None
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+
+
 def injected(content: Any, values: Mapping[str, object]) -> Any:
     """Return a notebook with the values in a cell of their own; itself when there are none.
 
@@ -169,9 +210,10 @@ def say(setting: Setting[Parameters], notebooks: Sequence[Notebook], output: Out
     if setting.value == Parameters():
         return
     output.step(f"Parameters ({setting.source}):")
-    for notebook in dict.fromkeys(each.name for each in notebooks):
-        if given := setting.value.of(notebook):
-            output.detail(f"{notebook}: {', '.join(given)}")
+    given = {each.name: each.parameters for each in notebooks}
+    for notebook, values in given.items():
+        if values:
+            output.detail(f"{notebook}: {', '.join(values)}")
     without = {each.name: each.parameters for each in notebooks if each.parameters and not has_place(each.content)}
     if without:
         names = {name for values in without.values() for name in values}
@@ -180,3 +222,18 @@ def say(setting: Setting[Parameters], notebooks: Sequence[Notebook], output: Out
             f"{', '.join(without)} {'has' if is_one else 'have'} no cell tagged '{TAG}': "
             f"{', '.join(sorted(names))} {'is' if len(names) == 1 else 'are'} set at the top"
         )
+    for each in {each.name: each for each in notebooks}.values():
+        for name, near in _unexpected(each):
+            guess = f"; did you mean {near}?" if near else ""
+            output.warning(
+                f"{each.name}: its cell tagged '{TAG}' doesn't assign {name}, which is set all the same{guess}"
+            )
+
+
+def _unexpected(notebook: Notebook) -> Iterator[tuple[str, str | None]]:
+    """Yield the parameters that the notebook's cell of parameters doesn't assign, and what may have been meant."""
+    assigned = assigned_names(notebook.content)
+    for name in notebook.parameters:
+        if assigned is not None and name not in assigned:
+            near = difflib.get_close_matches(name, sorted(assigned), n=1, cutoff=0.6)
+            yield name, near[0] if near else None

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nachlass_bp import adoption, host, installed, overlays, provenance
+from nachlass_bp import adoption, host, installed, notebooks, overlays, provenance
 from nachlass_bp.cache.session import Session, stored_files
 from nachlass_bp.cache.store import BlobError, Store, Stored
 from nachlass_bp.cache.trace import Key, Trace
@@ -69,6 +69,8 @@ def train(
     Raises:
         BuildpackError: A notebook could not be run to its end, or none saved a stage.
     """
+    if room.context.report_dir is not None:  # Of the last build: until now, they may be what its author looks at.
+        shutil.rmtree(room.context.report_dir / "notebooks", ignore_errors=True)
     store = stage_store.open_store(room.context, configuration, room.output)
     forced: str | None = None
     while True:
@@ -218,7 +220,11 @@ class _Trainer:
             installed.unchanged(notebook.name, self._room.user.path, packages.layer_of(self._room.context), output),
             kept_notebook_named(kept, output),
         ):
-            result = execution.run(job, output)
+            try:
+                result = execution.run(job, output)
+            except CellFailedError as error:
+                self._name_who_may_make(error)
+                raise
         openings = self._recorder.openings()
         if notebook.adoption is not None:
             adoption.adopt(notebook.adoption, tree, before, job.stage_file, output)
@@ -245,6 +251,16 @@ class _Trainer:
             started_ns=started_ns,
         )
         self._runs.append(self._recorder.keep(ran))
+
+    def _name_who_may_make(self, error: CellFailedError) -> None:
+        """Advise to list the notebooks that name a missing file, if they don't run."""
+        if error.missing_path is None:
+            return
+        listed = [*dict.fromkeys(notebook.name for notebook in self._to_run)]
+        name = Path(error.missing_path).name
+        others = {each: line for each, line in notebooks.naming(name, self._room.context.app_dir) if each not in listed}
+        if others:
+            error.advice = notebooks.advice_to_list(name, others, listed)
 
     def _say_saved(self, job: execution.Job, result: execution.Run) -> None:
         peak = f", at most {size_text(result.peak_bytes)} of memory" if result.peak_bytes else ""
@@ -292,11 +308,9 @@ class _Trainer:
 
     def _nothing_saved(self) -> NothingSavedError:
         last = self._to_run[-1]
-        path = str(self._scratch / f"{len(self._to_run):02d}" / "stage" / f"{last.stem}.sav")
         others = [notebook.name for notebook in self._to_run[:-1]]
         return NothingSavedError(
             notebook=last.name,
-            stage_path=path,
             cell_count=len(last.code_cells),
             others=others,
             hint=self._hints.last,

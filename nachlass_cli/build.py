@@ -16,6 +16,7 @@ from nachlass_cli.environment import (
     commit_variables,
     phase_variables,
     platform_variables,
+    warn_of_settings_left_out,
     with_platform_variables,
     write_platform_directory,
 )
@@ -26,6 +27,8 @@ from nachlass_cli.project import read_project
 from nachlass_cli.record import BuildRecord, read_record
 from nachlass_cli.selection import Selection, select_files
 from nachlass_cli.workspace import Workspace, locked, open_workspace
+
+_NOTEBOOKS = "notebooks"
 
 
 class BuildFailedError(Exception):
@@ -53,6 +56,7 @@ def build(options: BuildOptions, supervisor: Supervisor) -> tuple[Workspace, Bui
         python = path_directory(interpreter, workspace.python)
         _describe_interpreter(interpreter, wish)
         variables = platform_variables(options, project)
+        warn_of_settings_left_out(variables)
         write_platform_directory(workspace, variables, options.bindings)
         commit = commit_variables(repository, selection, options.include)
         env = with_platform_variables({**phase_variables(workspace, python), **commit}, variables)
@@ -96,19 +100,30 @@ def find_repository(given: str) -> Path:
 
 
 def _prepare(workspace: Workspace, repository: Path, selection: Selection) -> None:
-    for directory in (workspace.report, workspace.home, workspace.plans):
+    for directory in (workspace.home, workspace.plans):
         snapshot.remove_tree(directory)
         directory.mkdir(mode=0o700)
+    _clear_report(workspace.report)
     for plan in ("detect.toml", "build.toml"):
         (workspace.plans / plan).touch()
     copy_app(repository, selection.files, workspace.app)
     layers.restore(workspace)
 
 
+def _clear_report(report: Path) -> None:
+    """Forget what the last build reported, but for its notebooks: they stay until a build runs some."""
+    report.mkdir(mode=0o700, exist_ok=True)
+    for path in report.iterdir():
+        if path.name != _NOTEBOOKS and path.is_dir() and not path.is_symlink():
+            snapshot.remove_tree(path)
+        elif path.name != _NOTEBOOKS:
+            path.unlink()
+
+
 def _run_phases(context: PhaseContext, supervisor: Supervisor, situation: Situation) -> None:
     workspace = context.workspace
     run_detect(context, supervisor, situation.repository)
-    status = run_build(context, supervisor)
+    status = run_build(context, situation.repository, supervisor)
     if status == 0:
         return
     failure = read_failure(workspace.report)

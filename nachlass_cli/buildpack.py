@@ -70,7 +70,7 @@ def run_detect(context: PhaseContext, supervisor: Supervisor, repository: Path) 
         raise PhaseCrashedError("detect", status)
 
 
-def run_build(context: PhaseContext, supervisor: Supervisor) -> int:
+def run_build(context: PhaseContext, repository: Path, supervisor: Supervisor) -> int:
     """Let the buildpack build, its output going to our own; return its exit status."""
     # No buildpack provides what nachlass could require, so the empty alternative of its plan is the one that holds.
     plan = context.workspace.plans / "build.toml"
@@ -80,6 +80,7 @@ def run_build(context: PhaseContext, supervisor: Supervisor) -> int:
             **_variables(context),
             **_variables_of_build(context.workspace),
             "CNB_BP_PLAN_PATH": str(plan),
+            "NACHLASS_REPOSITORY": str(repository),
             **host.terminal_variables(),
         },
         cwd=context.workspace.app,

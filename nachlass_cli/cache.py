@@ -25,6 +25,7 @@ from nachlass_cli.buildpack import Inquiry, ask
 from nachlass_cli.environment import (
     phase_variables,
     platform_variables,
+    warn_of_settings_left_out,
     with_platform_variables,
     write_platform_directory,
 )
@@ -93,11 +94,13 @@ def _explain(command: CacheExplainCommand, supervisor: Supervisor) -> int:
     variables = platform_variables(options, project)
     python = directory_for(interpreter, workspace.python)
     env = with_platform_variables(phase_variables(workspace, python), variables)
+    env["NACHLASS_REPOSITORY"] = str(repository)
     words = ["explain", "--python", str(interpreter.executable), *(["--json"] if command.as_json else [])]
     if command.notebook is not None:
         words += ["--", _name_of(command.notebook, repository)]
     if not command.as_json:
         _describe(options, workspace)
+        warn_of_settings_left_out(variables)
     with _copies(workspace) as copies:
         write_platform_directory(copies, variables, options.bindings)
         copy_app(repository, selection.files, copies.app)

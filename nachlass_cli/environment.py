@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from nachlass_cli import git, host, snapshot
+from nachlass_cli import git, host, output, snapshot
 from nachlass_cli.arguments import BuildOptions
 from nachlass_cli.errors import BindingError
 from nachlass_cli.project import Project
@@ -36,6 +36,18 @@ _PIP = tuple(
         "NO_CACHE_DIR",
     )
 )
+SETTINGS = (
+    *(
+        f"NACHLASS_{name}"
+        for name in (
+            *("NOTEBOOKS", "NOTEBOOK_CWD", "TIMEOUT", "MEMORY_LIMIT", "UPGRADE", "STAGES", "PARAMETERS", "SEED"),
+            *("SHIP", "SAMPLE", "CACHE", "ALWAYS_RUN", "NETWORK", "OFFLINE", "CACHE_MAX_BYTES", "PUBLISH_NOTEBOOKS"),
+            *("COMMIT", "HOME"),
+        )
+    ),
+    "S2I_SOURCE_NOTEBOOK_LIST",
+)
+"""What a build may be told by a variable (docs/configuration.md), apart from what this command says itself."""
 _PATH_LIKE = frozenset({"PATH", "LD_LIBRARY_PATH", "LIBRARY_PATH", "CPATH", "PKG_CONFIG_PATH"})
 
 
@@ -88,6 +100,16 @@ def platform_variables(options: BuildOptions, project: Project) -> dict[str, str
     if options.share_home:
         variables["NACHLASS_HOME"] = str(Path.home())
     return variables
+
+
+def warn_of_settings_left_out(variables: Mapping[str, str]) -> None:
+    """Name the settings that the shell has and the build doesn't get; their values may be nobody's business."""
+    ignored = [name for name in SETTINGS if os.environ.get(name) and name not in variables]
+    if ignored:
+        options = " ".join(f'--env "{name}=${name}"' for name in ignored)
+        output.warning(
+            f"the build doesn't see your shell's {', '.join(ignored)}. To pass on what is set there:\n  {options}"
+        )
 
 
 def with_platform_variables(base: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:

@@ -84,12 +84,14 @@ _TESTS: Mapping[str, Callable[[Any], bool]] = {
 
 def unseeded_warnings(estimators: Sequence[Any], notebooks: Sequence[str]) -> list[str]:
     """Return a line for each estimator whose training can't be repeated; `notebooks` made the stages, one each."""
-    return [
+    lines = [
         f"{notebook}: {type(found).__name__}{f' ({path})' if path else ''} has random_state=None: "
-        "each training gives another model. Set it in the notebook, or NACHLASS_SEED=0 for all of them."
+        "each training gives another model. Set it in the notebook."
         for estimator, notebook in zip(estimators, notebooks, strict=True)
         for path, found in _unseeded(estimator)
     ]
+    # The build shows the line as its platform takes it.
+    return [*lines[:-1], f"{lines[-1]} Or seed all of them, with\n  NACHLASS_SEED=0"] if lines else []
 
 
 def _unseeded(estimator: Any) -> Iterator[tuple[str, Any]]:

@@ -109,7 +109,28 @@ def _normalise_frame(frame: Any, pipeline: Any) -> tuple[InputKind, Any]:
         if frame.shape[1] != 1:
             raise UnusableSampleError("The first stage takes texts, and this table has more than one column.")
         return _normalise_values(frame.iloc[:, 0], pipeline)
+    if not _knows_names(first_estimator(pipeline), frame):
+        return _normalise_values(frame.to_numpy(), pipeline)
     return "frame", frame
+
+
+def _knows_names(first: Any, frame: Any) -> bool:
+    """Tell whether a table's column names mean anything to the first estimator.
+
+    One that was fitted on an array takes its columns in their order, whatever they are called: served by the names of
+    a table that merely lay about, it would predict from the wrong columns. One that tells nothing may use names.
+    """
+    while hasattr(first, "transformer_list"):  # A union before scikit-learn 1.3 tells how many columns, and no names.
+        first = first_estimator(first.transformer_list[0][1])
+    if not hasattr(first, "n_features_in_") or hasattr(first, "feature_names_in_"):
+        return True
+    # What LightGBM and CatBoost call it; they have made-up names when they were fitted on an array.
+    told = getattr(first, "feature_name_", None) or getattr(first, "feature_names_", None) or ()
+    return _in_one_spelling(told) == _in_one_spelling(frame.columns)
+
+
+def _in_one_spelling(names: Any) -> list[str]:
+    return [str(name).replace(" ", "_") for name in names]  # As LightGBM keeps them.
 
 
 def _normalise_values(values: Any, pipeline: Any) -> tuple[InputKind, Any]:

@@ -22,7 +22,7 @@ from nachlass_bp.config import Configuration
 from nachlass_bp.errors import SettingInvalidError
 from nachlass_bp.runner.kernel import kernel_environment
 from nachlass_cli import arguments
-from nachlass_cli.environment import phase_variables
+from nachlass_cli.environment import SETTINGS, phase_variables
 from nachlass_cli.workspace import Workspace
 from scorer import settings
 from scorer.settings import Settings
@@ -204,6 +204,10 @@ def read_build_configuration(directory: Path, variables: dict[str, str], pyproje
 def build_rows() -> list[list[str]]:
     found = rows(section(CONFIGURATION, "Build"))
     return [row for row in found if len(row) == 5 and code(row[0]) and code(row[0]) != ["NACHLASS_SYSTEM_PYTHON"]]
+
+
+def test_command_knows_every_setting_of_the_build_that_a_shell_may_hold() -> None:
+    assert sorted(SETTINGS) == sorted(code(row[0])[0] for row in build_rows())
 
 
 @pytest.mark.parametrize("row", build_rows(), ids=lambda row: code(row[0])[0])

@@ -34,7 +34,8 @@ class Decision:
         if self.stored is not None:
             record = self.stored.trace.record
             day = datetime.fromisoformat(record.at).date()
-            return f"reused (trained {day}, {duration_text(record.seconds)} saved)"
+            what = "trained" if self.stored.trace.stage is not None else "run"
+            return f"reused ({what} {day}, {duration_text(record.seconds)} saved)"
         more = f" and {len(self.reasons) - _MOST_REASONS} more" if len(self.reasons) > _MOST_REASONS else ""
         return f"run ({', '.join(self.reasons[:_MOST_REASONS])}{more})"
 

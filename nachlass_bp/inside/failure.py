@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,9 @@ from typing import Any
 _LONGEST_TEXT = 2000
 _TIMED_CELL = "<timed exec>"
 """Where the body of a `%%time` cell says that it comes from (IPython.core.magics.execution)."""
+
+
+_NETWORK = re.compile(r"^(gaierror|herror|URLError|NameResolutionError|\w*Connect(or|ion)?(DNS)?Error)$")
 
 
 class _LastRun:
@@ -38,7 +42,8 @@ def describe_error() -> str:
 
     `type`, `message`; `line` and `line_number`, where in the failing cell (null if not known); `module`, `module_file`
     and `module_line`, where it was raised if that is not in a cell; `filename`, the absolute path of a file that does
-    not exist, if that is what it or one of its causes is about; `dvc`, whether DVC would have that file; `memory`,
+    not exist, if that is what it or one of its causes is about; `network`, whether one of them says that a connection
+    failed; `dvc`, whether DVC would have that file; `memory`,
     whether it or one of its causes says that memory has run out.
     """
     error = _LastRun.error
@@ -51,6 +56,7 @@ def describe_error() -> str:
             "message": str(error)[:_LONGEST_TEXT],
             **_place_in_cell(error),
             **_place_in_module(error),
+            "network": any(_is_of_network(link) for link in _chain(error)),
             "memory": any(isinstance(link, MemoryError) for link in _chain(error)),
             "filename": missing,
             "dvc": missing is not None and _is_tracked_by_dvc(Path(missing)),
@@ -102,6 +108,15 @@ def _missing_file(error: BaseException) -> str | None:
         if isinstance(link, OSError) and link.errno == errno.ENOENT and isinstance(link.filename, str | bytes):
             return os.path.abspath(os.fsdecode(link.filename))  # noqa: PTH100 - of a str, relative to the cell's cwd.
     return None
+
+
+def _is_of_network(error: BaseException) -> bool:
+    """Whether the exception tells of a connection that failed; libraries have classes of their own for it."""
+    if isinstance(error, BrokenPipeError):
+        return False
+    if isinstance(error, OSError) and error.errno == errno.EACCES and error.filename is None:
+        return True  # socket(2) is refused in this way: see sockets.py.
+    return any(_NETWORK.search(kind.__name__) for kind in type(error).__mro__)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

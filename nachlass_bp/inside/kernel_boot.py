@@ -100,6 +100,7 @@ def _run_kernel(site: Path, seed: int | None, memory_limit_bytes: int | None) ->
     app.shell.events.register("pre_run_cell", failure.remember_cell)
     app.shell.events.register("pre_run_cell", importlib.import_module(f"{_INSIDE}.tracer").cell_begins)
     app.shell.events.register("post_run_cell", failure.remember_result)
+    importlib.import_module(f"{_INSIDE}.pip_refusal").refuse_pip(app.shell)
     repeatable: Any = importlib.import_module(f"{_INSIDE}.repeatable")
     repeatable.name_cells(app.shell)
     if seed is not None:

@@ -32,7 +32,9 @@ def main(words: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except BuildpackError as foreseen:
-        Output(sys.stderr).error(foreseen)
+        told = Output(sys.stderr)
+        told.advise(os.environ.get(build_context.REPOSITORY))
+        told.error(foreseen)
         return 1
     except Exception as bug:  # noqa: BLE001 - the one boundary
         Output(sys.stderr).error(internal_error(bug, state="Builds and what they kept are not affected."))

@@ -9,7 +9,7 @@ from typing import Any
 
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-from nachlass_bp.errors import BuildpackError, KernelDiedError
+from nachlass_bp.errors import BuildpackError, InstallRefusedError, KernelDiedError
 from nachlass_bp.runner import failures, tags
 from nachlass_bp.runner.client import StreamingClient
 from nachlass_bp.runner.failures import Cell, Circumstances
@@ -83,11 +83,11 @@ class Cells:
                 self._progress.leave_out(self._ordinal, f"its tag is {tags.SKIP}")
             elif cell.source.strip():
                 self._cell = cell
-                if await self._ends_with(index, cell) or limit.is_over:
+                if await self._ends_with(index, cell, limit) or limit.is_over:
                     return
                 self._kept.save_if_due()
 
-    async def _ends_with(self, index: int, cell: Any) -> bool:
+    async def _ends_with(self, index: int, cell: Any, limit: TimeLimit) -> bool:
         """Run one cell; return whether its author ended the notebook there, by `exit()` or `sys.exit(0)`."""
         how = "failed after"
         self._client.begin_cell()
@@ -99,7 +99,13 @@ class Cells:
                 raise
             how = "ended the notebook after"
             return True
+        except (DeadKernelError, asyncio.CancelledError):
+            if self._kernel.exit_code() is None and not limit.is_over:  # By a signal: see `run`.
+                how = "stopped after"
+            raise
         else:
+            if self._kernel.refused_pip is not None:
+                raise self._marked(self._refusal(self._kernel.refused_pip))
             how = "done in"
             if self._client.raised is not None:
                 how = f"raised {self._client.raised}, as its tag {tags.RAISES} allows, after"
@@ -113,10 +119,15 @@ class Cells:
     async def _explain(self, error: CellExecutionError, limit: TimeLimit) -> BuildpackError:
         if limit.is_over:
             return self._marked(await failures.explain_timeout(self._client, self._around, self._named()))
+        if self._kernel.refused_pip is not None:
+            return self._refusal(self._kernel.refused_pip)
         return await failures.explain(error, self._client, self._around, self._named())
 
     def _death(self) -> KernelDiedError:
         return failures.death(self._kernel.exit_code(), self._around, self._named(), printed(self._log_file) or None)
+
+    def _refusal(self, command: str) -> InstallRefusedError:
+        return InstallRefusedError(notebook=self._around.notebook.name, cell=self._named().name, command=command)
 
     def _named(self) -> Cell:
         """Name the present cell for a person: its place among the code cells, and the number that Jupyter shows."""

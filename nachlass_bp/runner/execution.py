@@ -150,6 +150,7 @@ def _circumstances(job: Job, home: Path) -> Circumstances:
         timeout_s=job.timeout_s,
         memory_limit_bytes=job.kernel.memory_limit_bytes,
         oom_before=cgroup.oom_kills(),
+        offline=job.offline,
     )
 
 

@@ -43,6 +43,7 @@ class Circumstances:
 
     `tree` is the working tree, to name files as the author knows them; `home` what the notebook saw as HOME.
     `memory_limit_bytes` limits the address space of the kernel. `oom_before` is `cgroup.oom_kills()` before the run.
+    `offline` says that Internet sockets are refused.
     """
 
     notebook: Notebook
@@ -51,6 +52,7 @@ class Circumstances:
     timeout_s: float | None
     memory_limit_bytes: int | None
     oom_before: int | None
+    offline: bool = False
 
 
 def is_clean_exit(error: CellExecutionError) -> bool:
@@ -87,7 +89,10 @@ async def explain(
         exception=exception,
         line=line,
         traceback=_traceback(cell.content, exception),
-        hint=_memory_hint(facts, around) or _variable_hint(error, facts) or _hint(error, missing, tree),
+        hint=_memory_hint(facts, around)
+        or _offline_hint(facts, around)
+        or _variable_hint(error, facts)
+        or _hint(error, missing, tree),
         missing_path=str(missing) if missing else None,
         home=str(around.home),
     )
@@ -163,6 +168,16 @@ def _memory_hint(facts: dict[str, Any], around: Circumstances) -> str | None:
     if around.memory_limit_bytes is not None:
         return f"{_own_limit_text(around.memory_limit_bytes)}\nRaise it, or let the cell work on less data at a time."
     return f"The build has no more memory{_limit_text()}. Let the cell work on less data at a time, or give it more."
+
+
+def _offline_hint(facts: dict[str, Any], around: Circumstances) -> str | None:
+    """Say that the connection failed because the settings refuse it: Jupyter on the author's desk would have it."""
+    if not (around.offline and facts.get("network")):
+        return None
+    return (
+        "NACHLASS_OFFLINE is set (or 'offline' in [tool.nachlass]), so the notebooks have no network: connections and\n"
+        "look-ups of names fail. Commit the data, or build without that setting:\n  NACHLASS_OFFLINE=0"
+    )
 
 
 def _variable_hint(error: CellExecutionError, facts: dict[str, Any]) -> str | None:

@@ -19,6 +19,8 @@ from nachlass_bp.runner import repeatable
 
 _LONGEST_TMPDIR = 70
 _BOOT = Path(__file__).resolve().parent.parent / "inside" / "kernel_boot.py"
+_PROGRAMS = _BOOT.parent / "programs"
+"""What comes first on the PATH of cells. It has the same path in each build, because a notebook may look at PATH."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +52,8 @@ class Kernel(AsyncKernelManager):
         super().__init__(transport="ipc", ip=str(directory / "k"), connection_file=str(directory / "c.json"))
         config_file = directory / "boot.json"
         config_file.write_text(json.dumps(asdict(configuration)), encoding="utf-8")
+        (directory / "python").write_text(f"{python}\n", encoding="utf-8")  # For programs/pip.
+        self._refused = directory / "refused-pip"
         self._kernel_spec = KernelSpec(
             argv=[str(python), str(_BOOT), str(config_file), "-f", "{connection_file}"],
             display_name="nachlass",
@@ -65,6 +69,14 @@ class Kernel(AsyncKernelManager):
         """Return the status of a kernel that ended: negative for a signal, None while it runs."""
         process: Any = getattr(self.provisioner, "process", None)
         return None if process is None else process.poll()
+
+    @property
+    def refused_pip(self) -> str | None:
+        """The first command of a cell's that would have changed the packages; None if there was none."""
+        try:
+            return self._refused.read_text(encoding="utf-8", errors="replace").splitlines()[0]
+        except (FileNotFoundError, IndexError):
+            return None
 
     def interrupt(self) -> None:
         """Interrupt what runs in the kernel, and the programs that it runs."""
@@ -110,6 +122,7 @@ def kernel_environment(base: Mapping[str, str], more: Mapping[str, str], home: P
     # PYTHONSAFEPATH would hide the modules beside the notebook.
     kept = {name: value for name, value in base.items() if not name.startswith("CNB_") and name != "PYTHONSAFEPATH"}
     fixed = {
+        "PATH": f"{_PROGRAMS}{os.pathsep}{base.get('PATH', os.defpath)}",
         "HOME": str(home),
         "IPYTHONDIR": str(scratch / "ipython"),
         "JUPYTER_CONFIG_DIR": str(scratch / "jupyter"),

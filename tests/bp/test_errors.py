@@ -83,6 +83,7 @@ EXAMPLES: list[BuildpackError] = [
     ),
     errors.KernelStartError(notebook="03-x.ipynb", output="AttributeError: module 'types' has no attribute …"),
     errors.NotebookTimeoutError(notebook="03-x.ipynb", cell=CELL, limit_s=3600.0, line="search.fit(X, y)"),
+    errors.InstallRefusedError(notebook="03-x.ipynb", cell=CELL, command="pip install cowsay"),
     errors.PackagesChangedError(
         notebook="03-x.ipynb",
         changes=["cowsay 6.1 (new)", "numpy 2.3.0 (was 1.26.4)"],
@@ -91,9 +92,7 @@ EXAMPLES: list[BuildpackError] = [
         foreign=["/layers/pip-install/packages/lib/python3.11/site-packages"],
     ),
     errors.CellWantsInputError(notebook="03-x.ipynb", cell=CELL, line='name = input("Name? ")'),
-    errors.NothingSavedError(
-        notebook="04-model.ipynb", stage_path="/tmp/nachlass/04-model.sav", cell_count=9, others=["03-features.ipynb"]
-    ),
+    errors.NothingSavedError(notebook="04-model.ipynb", cell_count=9, others=["03-features.ipynb"]),
     errors.StageNotWrittenError(
         notebook="04-model.ipynb",
         file="model.joblib",

@@ -103,3 +103,28 @@ def test_cell_goes_where_papermill_puts_it(cells: list[tuple[str, str]], place: 
     assert rest == [source for source, tag in cells if tag != "injected-parameters"]
     nbformat.validate(changed)
     assert [cell.source for cell in original.cells] == before, "the author's own notebook stays as it is"
+
+
+def test_name_without_a_value_is_told_as_such() -> None:
+    with pytest.raises(parameters.NoValueError, match="'n_estimators' has no value there"):
+        parameters.parse("C=1, n_estimators ,kind=char")
+
+
+def test_value_for_all_notebooks_goes_to_those_that_assign_its_name_if_any_does() -> None:
+    contents = {
+        "prepare.ipynb": notebook(("import os", "")),
+        "features.ipynb": notebook(("%matplotlib inline\nsize: int = 1\n(kind, other) = 'a', 2", "parameters")),
+        "model.ipynb": notebook(("C = 1.0\nkind = 'b'", "parameters")),
+    }
+    given = parameters.parse({"kind": "x", "C": 2, "prepare.ipynb": {"size": 3}}).given(contents)
+    assert given == {
+        "prepare.ipynb": {"size": 3},
+        "features.ipynb": {"kind": "x"},
+        "model.ipynb": {"kind": "x", "C": 2},
+    }
+    unknown = parameters.parse("sizes=5,C=2").given(contents)
+    assert unknown == {
+        "prepare.ipynb": {"sizes": 5},
+        "features.ipynb": {"sizes": 5},
+        "model.ipynb": {"sizes": 5, "C": 2},
+    }

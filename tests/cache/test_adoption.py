@@ -84,7 +84,10 @@ def test_file_that_a_notebook_writes_anyway_becomes_its_stage(lab: Lab) -> None:
     assert [stage["notebook"] for stage in manifest["stages"]] == [B]
     assert printed(lab.cold, "given") == "3|'from the file'"
     assert f"    {B}: trees, kind\n" in output
-    assert lab.build().what == {A: "reused", B: "reused"}
+    again = lab.build()
+    assert again.what == {A: "reused", B: "reused"}
+    assert f"{A}: reused (run 20" in again.built.output, "it trains nothing"
+    assert f"{B}: reused (trained 20" in again.built.output
 
 
 def test_variable_changes_one_parameter_and_runs_what_it_reaches(changed: Lab) -> None:
@@ -111,14 +114,18 @@ def test_seeded_runs_leave_the_same_bytes_and_another_seed_others(changed: Lab) 
     assert stage_of(changed) != before
 
 
-def test_parameter_without_a_place_is_set_at_the_top_and_said(changed: Lab) -> None:
-    changed.phases.set_env({"NACHLASS_PARAMETERS": "trees=4", "NACHLASS_SEED": ""})
+def test_parameter_that_no_notebook_expects_is_set_in_all_and_said(changed: Lab) -> None:
+    changed.phases.set_env({"NACHLASS_PARAMETERS": "trees=4,tres=5", "NACHLASS_SEED": ""})
     outcome = changed.build()
-    assert f"Warning: {A} has no cell tagged 'parameters': trees is set at the top\n" in outcome.built.output
+    assert f"    {A}: tres\n    {B}: trees, tres, kind\n" in outcome.built.output
+    assert f"Warning: {A} has no cell tagged 'parameters': tres is set at the top\n" in outcome.built.output
+    unexpected = f"{B}: its cell tagged 'parameters' doesn't assign tres, which is set all the same"
+    assert f"Warning: {unexpected}; did you mean trees?\n" in outcome.built.output
     assert printed(outcome, "given") == "4|'from the file'"
     assert (
         f"Warning: {B}: RandomForestClassifier (randomforestclassifier) has random_state=None: each training gives "
-        "another model." in outcome.built.output
+        "another model. Set it in the notebook. Or seed all of them, with\n"
+        "           NACHLASS_SEED=0      (pack build: --env NACHLASS_SEED=0)\n" in outcome.built.output
     )
 
 
@@ -154,7 +161,7 @@ def test_notebook_that_saves_no_stage_is_told_the_lines_to_add(changed: Lab) -> 
     advice = (
         f"'{B}' wrote 'work/model.joblib', which looks like a model. If that is the stage, nothing in the\n"
         "notebook has to change. Say so, with\n"
-        f"  NACHLASS_STAGES={B}=model.joblib\n"
+        f"  NACHLASS_STAGES={B}=model.joblib      (pack build: --env NACHLASS_STAGES={B}=model.joblib)\n"
         "or in pyproject.toml:\n"
         "  [tool.nachlass.stages]\n"
         f'  "{B}" = "model.joblib"\n'

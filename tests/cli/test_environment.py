@@ -198,3 +198,21 @@ def test_build_is_told_the_commit_and_whether_other_files_than_its_own_are_built
     write(repository, {"stage.txt": "2"})
     assert told() == f"{commit}-dirty"
     assert told("--env", "NACHLASS_COMMIT=cafe123") == "cafe123"
+
+
+def test_settings_of_the_shell_that_the_build_does_not_get_are_named_once(nachlass: Nachlass, repository: Path) -> None:
+    shell = {"NACHLASS_SEED": "0", "NACHLASS_PARAMETERS": "C=secret", "NACHLASS_STAGES": "x=y", "NACHLASS_PORT": "1"}
+    finished = nachlass("build", repository, "--env", "NACHLASS_STAGES=a=b", extra=shell)
+    assert finished.out.count("Warning") == 1
+    assert (
+        "Warning: the build doesn't see your shell's NACHLASS_PARAMETERS, NACHLASS_SEED. "
+        "To pass on what is set there:\n"
+        '  --env "NACHLASS_PARAMETERS=$NACHLASS_PARAMETERS" --env "NACHLASS_SEED=$NACHLASS_SEED"\n'
+    ) in finished.out
+    assert nachlass.environment().get("NACHLASS_STAGES") == "a=b"
+    assert "secret" not in finished.out
+
+
+def test_the_build_learns_which_directory_to_name_in_its_advice(nachlass: Nachlass, repository: Path) -> None:
+    nachlass("build", repository)
+    assert nachlass.environment()["NACHLASS_REPOSITORY"] == str(repository.resolve())

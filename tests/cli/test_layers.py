@@ -216,6 +216,16 @@ def test_a_second_signal_ends_a_phase_that_does_not_listen(
     assert process.returncode == 130
 
 
+def test_executed_notebooks_stay_until_a_build_has_others(nachlass: Nachlass, repository: Path) -> None:
+    report = 'mkdir "$NACHLASS_REPORT_DIR/notebooks"; touch "$NACHLASS_REPORT_DIR/notebooks/x.ipynb"'
+    write(repository, {"build.sh": f'{report}; touch "$NACHLASS_REPORT_DIR/sample.json"'})
+    nachlass("build", repository)
+    write(repository, {"build.sh": "exit 1"})
+    assert nachlass("build", repository).status == 1
+    assert (nachlass.output / "report/notebooks/x.ipynb").exists()
+    assert not (nachlass.output / "report/sample.json").exists()
+
+
 def test_what_earlier_builds_left_does_not_reach_the_next(nachlass: Nachlass, repository: Path) -> None:
     write(repository, {"build.sh": 'touch "$HOME/left" made.txt "$NACHLASS_REPORT_DIR/failure.json"'})
     nachlass("build", repository)

@@ -80,6 +80,7 @@ def test_the_parameters_of_the_page_are_those_of_their_notebooks() -> None:
 
     parameters = parse(tomllib.loads(text)["tool"]["nachlass"]["parameters"])
 
+    assert [parse(each) for each in blocks("json")] == [parameters]
     assert parameters.of("01-features.ipynb") == {"sample_size": 5000}
     assert parameters.of("02-model.ipynb") == {"sample_size": 5000, "C": 10.0, "words": ["buy", "perfect"]}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -221,3 +222,64 @@ def test_notebook_is_saved_while_it_runs(tmp_path: Path) -> None:
     assert '"execution_count": 7' in file.read_text()
     assert file.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in file.parent.iterdir()] == ["x.ipynb"]
+
+
+# --- pip -------------------------------------------------------------------------------------------------------------
+
+
+def path_with_a_pip(directory: Path) -> dict[str, str]:
+    """Return variables in which PATH begins with the pip of another Python; it writes down that it was asked."""
+    outer = directory / "outer"
+    outer.mkdir()
+    for name in ("pip", "pip3"):
+        (outer / name).write_text(f"#!/bin/sh\ntouch {directory}/asked\n")
+        (outer / name).chmod(0o755)
+    return {"PATH": f"{outer}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "!pip install x",
+        "said = !pip3 -q install x",
+        "%pip install x",
+        "!python -m pip install x",
+        "import sys\n!{sys.executable} -m pip install x",
+        "%%bash\npip install x\ntrue",
+        "import subprocess\nsubprocess.run(['pip', 'uninstall', '--yes', 'x'])",
+        "import subprocess as s, sys\ntry: s.run([sys.executable, '-m', 'pip', 'install', 'x'])\nexcept Exception: 1",
+    ],
+)
+def test_pip_of_a_cell_is_refused_and_no_other_is_asked(bare: Path, tmp_path: Path, cell: str) -> None:
+    outcome = run_cells(bare, tmp_path, "1", cell, "2", env=path_with_a_pip(tmp_path))
+    assert outcome.failure.kind == "InstallRefusedError"
+    assert outcome.failure.heading.startswith("Code cell 2 of 3 (In [2]) of 'x.ipynb'")
+    assert "install" in outcome.failure.body.splitlines()[1]
+    assert "[2/3] failed after" in outcome.log
+    assert outcome.cells[2].execution_count is None
+    assert not (tmp_path / "asked").exists()
+
+
+def test_refused_pip_says_so_and_has_a_status(bare: Path, tmp_path: Path) -> None:
+    outcome = run_cells(bare, tmp_path, "!pip install x y\nprint('status', _exit_code)")
+    assert "pip install x y: packages go into requirements.txt; nachlass does not let notebooks install." in outcome.log
+    assert "status 1" in outcome.log
+
+
+def test_pip_that_only_looks_is_that_of_the_notebooks_python(tmp_path: Path) -> None:
+    with_pip = user_environment(this_python(), ["pip", "six==1.15.0"])
+    cells = ("!pip --version", "%pip list", "!pip3 freeze", "%pip show six", "!python -m pip check")
+    outcome = run_cells(with_pip, tmp_path, *cells, env=path_with_a_pip(tmp_path))
+    assert outcome.error is None
+    assert str(with_pip.parent.parent) in outcome.text(1)
+    assert all("six" in outcome.text(cell) for cell in (2, 3, 4))
+    assert "No broken requirements" in outcome.text(5)
+    assert not (tmp_path / "asked").exists()
+
+
+def test_pip_that_only_looks_is_told_of_where_there_is_none(bare: Path, tmp_path: Path) -> None:
+    cells = ("%pip list", "!pip --version\nassert _exit_code == 1")
+    outcome = run_cells(bare, tmp_path, *cells, env=path_with_a_pip(tmp_path))
+    assert outcome.error is None
+    assert all("There is no pip in this build's Python" in outcome.text(cell) for cell in (1, 2))
+    assert not (tmp_path / "asked").exists()

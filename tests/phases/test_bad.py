@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -329,6 +330,7 @@ def test_signal_in_the_middle_of_a_build_leaves_nothing_running(
 
     assert process.returncode == 128 + number
     assert f"The build was stopped by {number.name}" in rest
+    assert "[1/5] stopped after" in rest
     assert "Traceback" not in rest
     assert running(f"sleep {marker}") == []
     assert not (phases.layers / "stages").exists()
@@ -376,3 +378,74 @@ def wait_until(condition: object, timeout_s: float = 30) -> None:
     while not condition():
         assert time.monotonic() < end, "it didn't happen"
         time.sleep(0.05)
+
+
+def test_always_run_of_a_notebook_that_is_not_listed(workshop: Workshop, tmp_path: Path) -> None:
+    log = failure(workshop, repository_of(tmp_path, *LOGISTIC_REGRESSION), {"NACHLASS_ALWAYS_RUN": "./x.ipynb,y.ipynb"})
+    assert "A setting is about 'y.ipynb', which isn't among the notebooks to run" in log
+    assert "NACHLASS_ALWAYS_RUN names it" in log
+    assert "Did you mean 'x.ipynb'?" in log
+
+
+def test_parameter_without_a_value(workshop: Workshop, tmp_path: Path) -> None:
+    log = failure(workshop, repository_of(tmp_path, *LOGISTIC_REGRESSION), {"NACHLASS_PARAMETERS": "n_estimators"})
+    assert "'n_estimators' has no value there; a value is given as n_estimators=VALUE." in log
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="NACHLASS_OFFLINE needs seccomp")
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "import urllib.request\nurllib.request.urlopen('http://example.org')",
+        "import socket\nsocket.create_connection(('127.0.0.1', 9))",
+        "class NewConnectionError(Exception): ...\nraise RuntimeError from NewConnectionError('as urllib3 has it')",
+    ],
+)
+def test_network_of_a_notebook_that_has_none(workshop: Workshop, tmp_path: Path, cell: str) -> None:
+    log = failure(workshop, repository_of(tmp_path, cell, *LOGISTIC_REGRESSION), {"NACHLASS_OFFLINE": "1"})
+    assert "NACHLASS_OFFLINE is set" in log
+    assert "  NACHLASS_OFFLINE=0 " in log
+
+
+def test_file_of_a_notebook_that_does_not_run(workshop: Workshop, tmp_path: Path) -> None:
+    notebooks = {
+        "01-prepare.ipynb": ["import pathlib", "pathlib.Path('rows.csv').write_text('a,b')"],
+        "02-model.ipynb": ["open('rows.csv')", *LOGISTIC_REGRESSION],
+        "03-other.ipynb": ["'other-rows.csv'"],
+    }
+    log = failure(workshop, write_repository(tmp_path / "r", notebooks))
+    assert "  01-prepare.ipynb: pathlib.Path('rows.csv').write_text('a,b')\n" in log
+    assert "  NACHLASS_NOTEBOOKS=01-prepare.ipynb,02-model.ipynb " in log
+    assert '  notebooks = ["01-prepare.ipynb", "02-model.ipynb"]\n' in log
+    assert "03-other" not in log
+    listed = workshop.build(tmp_path / "r", {"NACHLASS_NOTEBOOKS": "01-prepare.ipynb,02-model.ipynb"})
+    assert listed.exit_code == 0, listed.output
+
+
+def test_advice_shows_settings_as_they_are_given_where_the_build_was_started(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    hidden = "assert 'NACHLASS_REPOSITORY' not in os.environ"
+    save = "with open('model.pkl', 'wb') as file:\n    pickle.dump(model, file)"
+    repository = repository_of(tmp_path, *TRAIN, hidden, save)
+    log = failure(workshop, repository, {"NACHLASS_REPOSITORY": "/home/ada/my work", "NACHLASS_NOTEBOOKS": "x.ipynb"})
+    assert "  nachlass build '/home/ada/my work' --env NACHLASS_STAGES=x.ipynb=model.pkl\n" in log
+    assert "there was no file at the\npath in NACHLASS_STAGE_FILE." in log
+    log = failure(workshop, repository, {"NACHLASS_NOTEBOOKS": "x.ipynb"})
+    assert "  NACHLASS_STAGES=x.ipynb=model.pkl      (pack build: --env NACHLASS_STAGES=x.ipynb=model.pkl)\n" in log
+
+
+def test_executed_notebook_of_the_last_run_stays_until_another_runs(workshop: Workshop, tmp_path: Path) -> None:
+    failure(workshop, repository_of(tmp_path, "1 / 0", *LOGISTIC_REGRESSION))
+    kept = workshop.report / "notebooks" / "x.ipynb"
+    assert "ZeroDivisionError" in kept.read_text()
+    other = write_repository(tmp_path / "s", {"y.ipynb": LOGISTIC_REGRESSION})
+    # The same report directory, as the command leaves it for the next build.
+    phases = workshop.phases
+    phases.repository = other
+    phases.set_env({"NACHLASS_TIMEOUT": "soon"})
+    assert phases.build().exit_code == 1
+    assert kept.exists()
+    phases.set_env({"NACHLASS_TIMEOUT": ""})
+    assert phases.build().exit_code == 0
+    assert [path.name for path in kept.parent.iterdir()] == ["y.ipynb"]

@@ -15,6 +15,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression
 from sklearn.multioutput import MultiOutputRegressor
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from tests.scorer import models
@@ -72,6 +73,76 @@ def test_a_frame_is_described_by_the_columns_that_the_model_uses(image: Image) -
     assert [columns[name]["nullable"] for name in ("rooms", "area", "town")] == [True, True, True]
     assert columns["town"]["categories"] == ["Jena", "Ulm"]
     assert set(report["model"]["example"]) == {"rooms", "area", "town", "garden"}
+
+
+def test_a_table_is_no_sample_of_names_for_a_model_that_was_fitted_on_an_array(image: Image) -> None:
+    # Another notebook's table has as many columns, in another order: its names would be served for the wrong ones.
+    table = pd.DataFrame({"petal": [1.0, 3.0], "sepal": [2.0, 5.0]})
+    fitted = LinearRegression().fit(table[["sepal", "petal"]].to_numpy(), [1.0, 2.0])
+    report = _proved(image, [fitted], [table])
+    assert report["model"]["input"] == {"kind": "array", "width": 2, "columns": [], "dtype": "float64"}
+    assert report["predictions"] == pytest.approx(list(fitted.predict(table.to_numpy())))
+
+
+@pytest.mark.parametrize("estimator", [StandardScaler(), make_pipeline(StandardScaler(), LinearRegression())])
+def test_a_scaler_in_front_tells_as_well_that_it_was_fitted_on_an_array(image: Image, estimator: Any) -> None:
+    table = pd.DataFrame({"a": [1.0, 3.0, 4.0], "b": [2.0, 5.0, 7.0]})
+    first = estimator.fit(table.to_numpy(), [1.0, 2.0, 3.0])
+    stages = [first] if hasattr(first, "predict") else [first, LinearRegression().fit(table.to_numpy(), [1, 2, 3])]
+    assert _proved(image, stages, [table])["model"]["input"]["kind"] == "array"
+
+
+def _own_difference() -> Any:
+    class Own:
+        """It is no scikit-learn estimator, and says nothing of what it was fitted on."""
+
+        def predict(self, table: Any) -> Any:
+            return (table["a"] - table["b"]).to_numpy()
+
+    return Own()
+
+
+def _of_named_features() -> Any:
+    class Boosted:
+        """As LightGBM has it."""
+
+        n_features_in_ = 2
+        feature_name_ = ("a", "b_c")
+
+        def predict(self, table: Any) -> Any:
+            return table["a"].to_numpy()
+
+    return Boosted()
+
+
+def _union_of_old() -> Any:
+    class OldUnion(FeatureUnion):  # type: ignore[misc]  # scikit-learn has no types
+        """As scikit-learn 1.2 has it."""
+
+        @property
+        def feature_names_in_(self) -> Any:
+            raise AttributeError
+
+    return OldUnion([("columns", ColumnTransformer([("all", "passthrough", ["a", "b"])]))])
+
+
+NAMED = pd.DataFrame({"a": [1.0, 3.0, 4.0], "b": [2.0, 5.0, 7.0]})
+
+
+@pytest.mark.parametrize(
+    ("estimator", "table"),
+    [
+        (LinearRegression().fit(NAMED, [1.0, 2.0, 3.0]), NAMED),
+        (make_pipeline(_union_of_old(), LinearRegression()).fit(NAMED, [1.0, 2.0, 3.0]), NAMED),
+        (_own_difference(), NAMED),
+        (_of_named_features(), NAMED.rename(columns={"b": "b c"})),
+    ],
+    ids=["knows names", "union", "tells neither", "has another word for it"],
+)
+def test_a_table_stays_a_table_where_its_names_may_count(image: Image, estimator: Any, table: Any) -> None:
+    report = _proved(image, [estimator], [table])
+    assert report["model"]["input"]["kind"] == "frame"
+    assert [column["name"] for column in report["model"]["input"]["columns"]] == list(table.columns)
 
 
 def test_whole_numbers_in_an_array_sample_do_not_make_an_integer_model(image: Image) -> None:
