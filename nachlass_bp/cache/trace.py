@@ -12,7 +12,7 @@ from nachlass_bp.cache.digests import Entry, blob_of
 from nachlass_bp.cache.view import Output
 from nachlass_bp.commit import Commit
 
-FORMAT = 2
+FORMAT = 3
 Mode = Literal["trace", "conservative"]
 
 

@@ -31,7 +31,7 @@ class Output:
     @property
     def shape(self) -> str | None:
         """As `digests.shape` would have it."""
-        if self.entry is None or self.entry[0] not in "fx":
+        if self.entry is None or self.entry[0] not in "fxst":
             return self.entry
         return f"f:{self.size_bytes}"
 
