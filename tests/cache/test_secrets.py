@@ -24,6 +24,7 @@ TOKEN, BY_FILE, VARIABLE = "hunter2-kingfisher", 'cormorant\'s "word"', "swordfi
 PRINT, WRITE, MODEL = "00-print.ipynb", "01-write.ipynb", "02-model.ipynb"
 PRINTING = (
     "import json, os, sys\ntoken = os.environ['TOKEN']\nword = open('{binding}/WORD').read()",
+    "login = open('{netrc}').read()",
     "print('token', token)\nprint(repr(word), json.dumps(word))",
     "sys.stdout.write(token[:7])\nsys.stdout.flush()\nimport time; time.sleep(0.5)\nprint(token[7:])",
     "from IPython.display import display\ndisplay({'application/json': {token: [word]}}, raw=True)\n{'key': token}",
@@ -52,6 +53,7 @@ HOLDING = {
     "made/padded.txt": TOKEN.encode() + b"\n" * (1 << 16),
     "made/token.txt": b"token=" + TOKEN.encode(),
 }
+NETRC = f"machine warehouse login user password {TOKEN}\n"
 RUN_AGAIN = "made/base64.txt holds the value of the secret TOKEN, which may be in no layer"
 
 
@@ -81,15 +83,19 @@ class Built:
 @pytest.fixture(scope="module")
 def module_lab(tmp_path_factory: pytest.TempPathFactory, make_lab: LabMaker) -> Built:
     root = tmp_path_factory.mktemp("secrets")
-    binding, report = root / "bindings/warehouse", root / "report"
+    binding, report, home = root / "bindings/warehouse", root / "report", root / "home"
     binding.mkdir(parents=True)
+    home.mkdir()
+    (home / "netrc").write_text(NETRC)
     for key, value in {"type": "nachlass", "TOKEN": TOKEN, "WORD": BY_FILE}.items():
         (binding / key).write_text(value)
-    cells = [cell.replace("{binding}", str(binding)) for cell in PRINTING]
+    cells = [cell.replace("{binding}", str(binding)).replace("{netrc}", str(home / "netrc")) for cell in PRINTING]
     repository = write_repository(root / "repository", {PRINT: cells, WRITE: WRITING, MODEL: MODELLING})
     env = {
         "NACHLASS_NOTEBOOKS": f"{PRINT},{WRITE},{MODEL}",
         "NACHLASS_REPORT_DIR": str(report),
+        "NACHLASS_HOME": str(home),
+        "NACHLASS_SHIP": "made/token.txt",
         "SERVICE_BINDING_ROOT": str(binding.parent),
         "ENVTOK": VARIABLE,
     }
@@ -109,7 +115,7 @@ def telling() -> Iterator[bytes]:
         yield from (secret.encode(), repr(secret)[1:-1].encode(), json.dumps(secret)[1:-1].encode())
         yield base64.b64encode(secret.encode()).rstrip(b"=")
     yield base64.b64encode(f"user:{TOKEN}".encode())[8:-4]
-    for content in (TOKEN.encode(), BY_FILE.encode(), *HOLDING.values()):
+    for content in (TOKEN.encode(), BY_FILE.encode(), NETRC.encode(), *HOLDING.values()):
         yield hashlib.sha256(content).hexdigest().encode()
 
 
@@ -132,6 +138,7 @@ def test_executed_notebooks_show_marks_in_place_of_secrets(built: Built) -> None
 
 def test_run_that_wrote_a_secret_is_not_reused_and_the_others_are(built: Built) -> None:
     assert f"The next build will run it again: {RUN_AGAIN}" in built.lab.cold.built.output
+    assert "Warning: tree/made/token.txt holds the value of the secret TOKEN" in built.lab.cold.built.output
 
     outcome = built.lab.build()
 
@@ -145,7 +152,8 @@ def test_digests_of_files_that_hold_secrets_or_variables_are_published_nowhere(b
     withheld = [*telling(), VARIABLE.encode(), hashlib.sha256(VARIABLE.encode()).hexdigest().encode()]
     assert [(name, each) for name, content in built.published.items() for each in withheld if each in content] == []
 
-    _, write, model = built.notebooks
+    printing, write, model = built.notebooks
+    assert printing["inputs"]["external_files"] == {"~/netrc": None}
     files = write["outputs"]["files"]
     assert {path: files[path] for path in (*HOLDING, "made/variable.txt")} == dict.fromkeys(
         (*HOLDING, "made/variable.txt")
