@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from bench import repositories, stopwatch
@@ -53,11 +54,12 @@ def _tracing(installed: Phases, root: Path, runs: int) -> None:
             untraced = _run(phases, "off")
             pairs.append((untraced, _run(phases, "trace")))
     row("cells that import much and read 200 files, untraced", [off.cells_s for off, _ in pairs], "s")
-    for what, bound, seconds in (
+    measures: tuple[tuple[str, str, Callable[[NotebookTimes], float]], ...] = (
         ("the cells' seconds", "1.05 x", lambda times: times.cells_s),
         ("the kernel's processor time", "", lambda times: times.stamps["cpu"]),
         ("the time from heading to heading", "1.05 x", lambda times: times.whole_s),
-    ):
+    )
+    for what, bound, seconds in measures:
         row(f"tracing: ratio of {what}, by pairs", [seconds(on) / seconds(off) for off, on in pairs], "x")
         # What else the machine does only adds: the fastest runs have the least of it.
         fastest = min(seconds(on) for _, on in pairs) / min(seconds(off) for off, _ in pairs)

@@ -19,12 +19,14 @@ from nachlass_bp import (
     provenance,
     reuse,
     sbom,
+    self_contained,
     training,
 )
 from nachlass_bp.cnb import launch
 from nachlass_bp.config import Configuration
 from nachlass_bp.context import BuildContext
 from nachlass_bp.errors import SklearnMissingError
+from nachlass_bp.hidden import Hidden, is_telling
 from nachlass_bp.interpreter import Interpreter
 from nachlass_bp.layers import notebooks as pages
 from nachlass_bp.layers import packages, publish, stages
@@ -88,6 +90,7 @@ def build(context: BuildContext, ours: Ours, output: Output) -> None:
                 unwanted.discard()
         else:
             pages.publish(renderer, publishing.value, to_run, trained.executed, Path(scratch), output)
+        _warn_of_secrets(room, Hidden(secrets))
     _export(room, facts)
     training.tidy_up(trained, configuration, output)
 
@@ -163,8 +166,12 @@ def _finish(room: Room, trained: Trained, plan: stages.Plan, lineage: Lineage, p
     """Make and prove the `stages` layer, or leave it to the previous image, which has the same."""
     layer, store = stages.layer(room.context), trained.store
     inputs: str | None = None
-    if store is not None and trained.is_traced:
-        inputs = reuse.inputs_of(trained.traces, lineage.digest, plan, trained.desk.view, room.service.key)
+    # A layer in which there may be a secret is made again, so that each build warns of it.
+    if store is not None and trained.is_traced and not trained.holds_secrets:
+        # Keyed, because it goes into the image, and files with values of variables are among what it is made from.
+        inputs = store.keyed_digest(
+            reuse.inputs_of(trained.traces, lineage.digest, plan, trained.desk.view, room.service.key)
+        )
         if facts := reuse.find(previous.metadata, inputs, store, trained.desk.view, plan.sample_out):
             previous.declare(inputs)
             layer.write_sbom(facts.sbom)
@@ -183,13 +190,33 @@ def _finish(room: Room, trained: Trained, plan: stages.Plan, lineage: Lineage, p
 
 
 def _lineage(room: Room, home: Path | None, secrets: Mapping[str, str], trained: Trained) -> Lineage:
-    context = room.context
+    context, hidden = room.context, Hidden(secrets)
+    variables = {
+        name: context.env[name]
+        for name in self_contained.chosen_variables(context)
+        if name in context.env and is_telling(name, context.env[name])
+    }
     surroundings = provenance.Surroundings(
         home=home,
         private=provenance.private_directories(context.platform_dir, context.bindings_dir),
-        withheld=provenance.holding_secrets(trained.traces, trained.store, secrets.values()),
+        withheld=provenance.withheld_digests(trained.traces, trained.store, Hidden({**variables, **secrets})),
+        redact=hidden.redact,
+        has_secrets=trained.holds_secrets,
     )
     return provenance.lineage_of(trained.runs, room.user, surroundings)
+
+
+def _warn_of_secrets(room: Room, hidden: Hidden) -> None:
+    """Say which files of the image hold the value of a secret: notebooks have put it there, and it works with it."""
+    for layer in (stages.layer(room.context), pages.layer(room.context)):
+        files = sorted(path for path in layer.path.rglob("*") if path.is_file() and not path.is_symlink())
+        for file in files if hidden else ():
+            # Links lead to the repository, which is in the image as it is.
+            if (name := hidden.in_file(file)) is not None:
+                room.output.warning(
+                    f"{file.relative_to(layer.path)} holds the value of the secret {name}, and everybody who has the "
+                    "image can read it.\nA notebook has put it there: docs/configuration.md, Secrets."
+                )
 
 
 def _facts(built: Manifest, user: Interpreter, bill: str) -> Facts:

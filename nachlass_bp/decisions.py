@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from nachlass_bp import provenance
 from nachlass_bp.cache.compare import World
 from nachlass_bp.cache.digests import Digester
 from nachlass_bp.cache.key import code_digest, key_of, packages_of
@@ -13,6 +14,7 @@ from nachlass_bp.cache.trace import Key
 from nachlass_bp.cache.view import View
 from nachlass_bp.config import Configuration
 from nachlass_bp.context import BuildContext
+from nachlass_bp.hidden import Hidden
 from nachlass_bp.interpreter import Interpreter
 from nachlass_bp.layers import packages
 from nachlass_bp.notebooks import Notebook
@@ -42,6 +44,29 @@ class Question:
             seed=self.configuration.seed.value,
             keyed=keyed,
         )
+
+    @property
+    def private_directories(self) -> Sequence[str]:
+        """The directories of which no record says anything."""
+        return provenance.private_directories(self.context.platform_dir, self.context.bindings_dir)
+
+    def digester(self, store: Store) -> Digester:
+        """Return what digests for this build: of files that hold secrets, nobody without the store may guess more."""
+        context, hidden = self.context, Hidden(self.secrets)
+        private = self.private_directories
+        of_repository = f"{context.app_dir}/"
+
+        def is_secret(path: str) -> bool:
+            if path.startswith(of_repository):  # It is in the image as it is, whatever its digest tells.
+                return False
+            if provenance.is_private(path, private):
+                return True
+            try:
+                return hidden.in_file(path) is not None
+            except OSError:
+                return True
+
+        return Digester(is_secret, store.keyed_digest)
 
     def world(self, store: Store, view: View, digester: Digester) -> World:
         """Return what a run would find: `view` is the tree at this point of the list."""

@@ -17,8 +17,8 @@ from nachlass_bp.tree import Fingerprint, WorkingTree, create
 class Desk:
     """The application directory with the outputs laid over it; copied to the `stages` layer only when it has to be."""
 
-    def __init__(self, app_dir: Path, layer: Layer, store: Store | None) -> None:
-        self.digester = Digester()
+    def __init__(self, app_dir: Path, layer: Layer, store: Store | None, digester: Digester) -> None:
+        self.digester = digester
         self._app_dir = app_dir
         self._layer = layer
         self._store = store

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import html
-import json
-import os
 import re
 import shlex
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from nachlass_bp import hidden
 from nachlass_bp.terminal import StatusLine
 
 if TYPE_CHECKING:
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
 
 _SETTING_LINE = re.compile(r"^(\s+)((?:NACHLASS|S2I)_[A-Z_]+=.+)$", re.MULTILINE)
 _URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s@'\"]+(?=@)")
-_SHORTEST_SECRET = 4
-"""Shorter values ("1", "yes") would redact half of the log and protect nothing."""
 _CONTROLS = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # A colour, or an order to move about or erase (ECMA-48, CSI).
     r"|\x1b[\]P^_X][^\x07\x1b]*(?:\x07|\x1b\\)?"  # A title, a link: strings with an end of their own.
@@ -69,16 +65,19 @@ class Output:
 
     def hide(self, secrets: Iterable[str]) -> None:
         """Replace these values by `****` in everything written from now on."""
-        forms = {form for value in secrets for form in _forms(value)}
-        self._secrets = sorted(
-            {*self._secrets, *(form for form in forms if len(form) >= _SHORTEST_SECRET)}, key=len, reverse=True
-        )
+        forms = {form for value in secrets for form in hidden.spellings(value)}
+        self._secrets = sorted({*self._secrets, *forms}, key=len, reverse=True)
 
     def redact(self, text: str) -> str:
-        """Return `text` without secrets and without the credentials of URLs."""
+        """Return `text` without secrets and without the credentials of URLs; colours may go with them."""
+        text = self._blot(text)
+        bare = _CONTROLS.sub("", text) if self._secrets else text
+        return text if bare == text or (blotted := self._blot(bare)) == bare else blotted
+
+    def _blot(self, text: str) -> str:
         for secret in self._secrets:
-            text = text.replace(secret, "****")
-        return _URL_CREDENTIALS.sub("****", text)
+            text = text.replace(secret, hidden.MARK)
+        return _URL_CREDENTIALS.sub(hidden.MARK, text) if "://" in text else text
 
     def heading(self, text: str) -> None:
         """Begin a section."""
@@ -130,21 +129,7 @@ class Output:
 
     def _plain(self, text: str) -> str:
         """Return `text` as it may be written: a secret is hidden whether or not control characters are part of it."""
-        return self.redact(_CONTROLS.sub("", self.redact(text)))
-
-
-def _forms(secret: str) -> Iterator[str]:
-    """Yield what a program may print of a secret: all of it or a line, as it is, escaped, or taken for a path."""
-    for line in (secret, *secret.splitlines()):
-        for text in {line, line.strip()}:
-            yield text
-            yield repr(text)[1:-1]
-            yield json.dumps(text)[1:-1]
-            yield json.dumps(text, ensure_ascii=False)[1:-1]
-            yield html.escape(text)
-            yield html.escape(text, quote=False)
-            if "/" in text:
-                yield os.path.normpath(text)
+        return self._blot(_CONTROLS.sub("", self._blot(text)))
 
 
 def render_error(error: BuildpackError, advice: str | None = None) -> str:

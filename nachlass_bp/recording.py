@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from nachlass_bp import commit_sources, provenance
 from nachlass_bp.cache import record
-from nachlass_bp.cache.digests import DIRECTORY, OTHER, sha256_of
+from nachlass_bp.cache.digests import DIRECTORY, OTHER, is_sealed, sha256_of
 from nachlass_bp.cache.key import code_digest, packages_of
 from nachlass_bp.cache.session import Session, keep_outputs
 from nachlass_bp.cache.trace import Dependencies, Key, Mode, Record, Trace
@@ -17,6 +18,7 @@ from nachlass_bp.cache.view import Output
 from nachlass_bp.config import Configuration
 from nachlass_bp.decisions import OFF, Question
 from nachlass_bp.desk import Desk
+from nachlass_bp.hidden import Hidden
 from nachlass_bp.inotify import Openings, Watch, WatchError
 from nachlass_bp.notebooks import Notebook
 from nachlass_bp.room import Room
@@ -51,6 +53,7 @@ class Recorder:
         self._configuration = configuration
         self._desk = desk
         self._question = question
+        self._hidden = Hidden(question.secrets)
         self._watch: Watch | None = None
         self._watch_problem: str | None = None
 
@@ -84,7 +87,7 @@ class Recorder:
             self._room.output.warning(f"The cache is off from here: {error.filename}: {error.strerror}")
             return self._untraced(ran, "what it left could not be read")
         try:
-            kept = provenance.traced(self._trace(ran, ran.key, outputs, self.session))
+            kept = self._keep(ran, ran.key, outputs, self.session)
         except OSError as error:
             self._room.output.warning(f"This run couldn't be kept for the next build: {error.strerror or error}")
             kept = self._untraced(ran, "the record of its run could not be kept")
@@ -110,6 +113,56 @@ class Recorder:
                 f"The whole repository counts as each notebook's input, because {self._watch_problem}"
             )
 
+    def _keep(self, ran: Ran, key: Key, outputs: Mapping[str, Output], session: Session) -> provenance.Run:
+        """Keep what may be kept: no value of a secret, nor a plain digest of what holds one, goes into the store."""
+        job, store = ran.job, session.store
+        trace = self._trace(ran, key, outputs, session)
+        in_name = self._name_with_secret(trace)
+        secret = in_name or self._file_with_secret(job, outputs)
+        if secret is not None:
+            trace = replace(trace, not_reusable=f"{secret}, which may be in no layer")
+        if trace.not_reusable is not None:
+            self._room.output.step(f"The next build will run it again: {trace.not_reusable}")
+        if secret is None:
+            for file in (job.stage_file, job.samples_file, job.kept_file):
+                if file is not None and file.exists():
+                    store.add(file)
+        keep_outputs(store, outputs, job.tree)
+        kept = trace if secret is None else replace(trace, stage=None, samples=None, executed=None)
+        if in_name is not None:
+            kept = replace(kept, dependencies=Dependencies(), outputs={})
+        session.keep(kept, packages_of(self._room.user))
+        return provenance.traced(trace, holds_secret=secret is not None)
+
+    def _file_with_secret(self, job: execution.Job, outputs: Mapping[str, Output]) -> str | None:
+        """Say which file that the run left holds the value of a secret, None if none does."""
+        for what, file in {"its stage": job.stage_file, "the sample of its data": job.samples_file}.items():
+            if file.exists() and (name := self._hidden.in_file(file)) is not None:
+                return f"{what} holds the value of the secret {name}"
+        sealed = next((path for path, output in outputs.items() if is_sealed(output.entry)), None)
+        if sealed is None:
+            return None
+        # Whatever is found there now: its bytes are not kept, and can't be put back.
+        name = self._hidden.in_file(job.tree / sealed)
+        return f"{sealed} holds the value of {f'the secret {name}' if name is not None else 'a secret'}"
+
+    def _name_with_secret(self, trace: Trace) -> str | None:
+        """Say that a name in a trace or in the tree that it saw holds the value of a secret, None if none does.
+
+        The names of the repository are in the image, and no secrets.
+        """
+        used, app_dir = trace.dependencies, self._room.context.app_dir
+        if not self._hidden:
+            return None
+        paths = {*used.files, *used.shapes, *used.lists, *trace.outputs, *self._desk.view.outputs}
+        names = {path for path in paths if path and not os.path.lexists(app_dir / path)}
+        entries = [*used.files.values(), *(output.entry for output in trace.outputs.values())]
+        links = (entry for entry in entries if entry is not None and entry.startswith("l:"))
+        private = self._question.private_directories
+        outside = (path for path in used.external if not provenance.is_private(path, private))
+        name = self._hidden.in_texts([*names, *links, *outside, *used.env, trace.not_reusable or ""])
+        return None if name is None else f"a name that it used holds the value of the secret {name}"
+
     def _trace(self, ran: Ran, key: Key, outputs: Mapping[str, Output], session: Session) -> Trace:
         job, store = ran.job, session.store
         assert job.trace_file is not None
@@ -132,23 +185,18 @@ class Recorder:
         not_reusable = self._not_reusable(ran.notebook, network, seen, dependencies, run)
         if mode_reason is not None and mode_reason != self._watch_problem:
             self._room.output.step(f"The whole repository counts as its input, because {mode_reason}")
-        if not_reusable is not None:
-            self._room.output.step(f"The next build will run it again: {not_reusable}")
-        trace = Trace(
+        return Trace(
             key=key,
             mode=mode,
             mode_reason=mode_reason,
             not_reusable=not_reusable,
             dependencies=dependencies,
             outputs=outputs,
-            stage=store.add(job.stage_file) if ran.result.saved else None,
-            samples=store.add(job.samples_file) if job.samples_file.exists() else None,
-            executed=store.add(job.kept_file) if job.kept_file is not None and job.kept_file.exists() else None,
+            stage=sha256_of(job.stage_file) if ran.result.saved else None,
+            samples=sha256_of(job.samples_file) if job.samples_file.exists() else None,
+            executed=sha256_of(job.kept_file) if job.kept_file is not None and job.kept_file.exists() else None,
             record=self._record(ran, network=network is not None, programs=bool(seen.programs)),
         )
-        keep_outputs(store, outputs, job.tree)
-        session.keep(trace, packages_of(self._room.user))
-        return trace
 
     def _untraced(self, ran: Ran, reason: str) -> provenance.Run:
         # Without a record, no socket at all is the one thing that says something.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nachlass_bp import adoption, host, installed, notebooks, overlays, provenance
+from nachlass_bp.cache.digests import Digester
 from nachlass_bp.cache.session import Session, stored_files
 from nachlass_bp.cache.store import BlobError, Store, Stored
 from nachlass_bp.cache.trace import Key, Trace
@@ -55,6 +56,11 @@ class Trained:
     def is_traced(self) -> bool:
         """Whether there is a trace of every notebook."""
         return len(self.traces) == len(self.runs)
+
+    @property
+    def holds_secrets(self) -> bool:
+        """Whether something that a run left holds the value of a secret."""
+        return any(run.holds_secret for run in self.runs)
 
 
 def train(
@@ -128,7 +134,8 @@ class _Trainer:
         self._question = Question(
             context=room.context, configuration=configuration, to_run=to_run, user=room.user, secrets=secrets
         )
-        self.desk = Desk(room.context.app_dir, stages.layer(room.context), store)
+        digester = self._question.digester(store) if store is not None else Digester()
+        self.desk = Desk(room.context.app_dir, stages.layer(room.context), store, digester)
         session = Session(store=store, used=self._used) if store is not None else None
         self._recorder = Recorder(room, configuration, self.desk, self._question, session)
         self._saved: dict[str, SavedStage] = {}

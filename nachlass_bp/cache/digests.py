@@ -5,14 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 _BLOCK_BYTES = 1 << 20
 _SMALL_BYTES = 1 << 12
 Entry = str
-"""`f:<sha256>` a file, `x:<sha256>` an executable one, `l:<target>` a link, `d` a directory, `o` anything else."""
+"""`f:<sha256>` a file, `x:<sha256>` an executable one, `l:<target>` a link, `d` a directory, `o` anything else.
+
+`s:<keyed digest>` and, of an executable file, `t:<keyed digest>`: one from whose sha256 a secret could be guessed. Its
+bytes are not to be kept.
+"""
 
 DIRECTORY = "d"
+_SEALED = {"f": "s", "x": "t"}
 OTHER = "o"
 
 
@@ -31,8 +37,15 @@ def sha256_of(path: str | Path) -> str:
 class Digester:
     """Digests of paths, none of them computed twice for a file that has not been touched since (within one build)."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_secret: Callable[[str], bool] | None = None, keyed: Callable[[str], str] = str) -> None:
+        """Digest openly what `is_secret` doesn't name; of the rest, let entries have what `keyed` makes of the sha256.
+
+        Whether a file is secret is asked once for each content that a path has.
+        """
         self._known: dict[tuple[int, int, int, int, int], str] = {}
+        self._is_secret = is_secret
+        self._keyed = keyed
+        self._secret: dict[tuple[str, str], bool] = {}
 
     def entry(self, path: str | Path) -> Entry | None:
         """Return what `path` holds, None if it isn't there. Links are described, not followed."""
@@ -43,6 +56,12 @@ class Digester:
         digest = self._known.get(key)
         if digest is None:
             digest = self._known[key] = sha256_of(path)
+        if self._is_secret is not None:
+            of_path = (str(path), digest)
+            if of_path not in self._secret:
+                self._secret[of_path] = self._is_secret(str(path))
+            if self._secret[of_path]:
+                return f"{_SEALED[_kind(found)]}:{self._keyed(digest)}"
         return f"{_kind(found)}:{digest}"
 
 
@@ -73,7 +92,12 @@ def _look(path: str | Path) -> tuple[os.stat_result | None, Entry | None]:
     return None, f"l:{os.readlink(path)}" if stat.S_ISLNK(found.st_mode) else OTHER  # noqa: PTH115
 
 
+def is_sealed(entry: Entry | None) -> bool:
+    """Whether an entry is that of a file about which only a keyed digest may be known."""
+    return entry is not None and entry.partition(":")[0] in _SEALED.values()
+
+
 def blob_of(entry: Entry) -> str | None:
-    """Return the sha256 of the bytes behind an entry, None for what has none."""
+    """Return the sha256 of the bytes behind an entry, None for what has none or may not be kept."""
     kind, _, value = entry.partition(":")
     return value if kind in {"f", "x"} else None

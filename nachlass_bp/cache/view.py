@@ -31,9 +31,9 @@ class Output:
     @property
     def shape(self) -> str | None:
         """As `digests.shape` would have it."""
-        if self.entry is None or self.entry[0] not in "fx":
+        if self.entry is None or self.entry[0] not in "fxst":
             return self.entry
-        return f"{self.entry[0]}:{self.size_bytes}"
+        return f"{'x' if self.entry[0] in 'xt' else 'f'}:{self.size_bytes}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,7 +151,7 @@ class View:
         return _digest(f"{path}\n{code.get(path) or self.entry(path)}" for path in self.walk())
 
     def sizes(self, directory: str, code: Mapping[str, str]) -> str:
-        """Return the digest of the names in a directory with kinds and sizes; listed notebooks have theirs in `code`."""
+        """Return the digest of the names in a directory with kinds and sizes; listed notebooks are in `code`."""
         paths = [_join(directory, name.rstrip("/")) for name in self.names(directory)]
         return _digest(f"{path}\n{'' if path in code else self.shape(path)}" for path in paths)
 

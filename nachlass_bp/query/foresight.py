@@ -12,7 +12,6 @@ from pathlib import Path
 
 from nachlass_bp import bindings, config, interpreter, notebooks, requirements
 from nachlass_bp.cache.compare import World, differences
-from nachlass_bp.cache.digests import Digester
 from nachlass_bp.cache.looking import ReadOnlyStore
 from nachlass_bp.cache.session import Decision, Session
 from nachlass_bp.cache.store import Stored
@@ -110,7 +109,7 @@ class _Foresight:
         self.store = ReadOnlyStore(stage_store.layer(context).path)
         self._session = Session(store=self.store)
         self._question = question
-        self._digester = Digester()
+        self._digester = question.digester(self.store)
         self._view = View(context.app_dir, stages.layer(context).path / stages.TREE, self._digester)
         self._general = provisos
         self._running: dict[str, Stored | None] = {}

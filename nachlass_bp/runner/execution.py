@@ -91,7 +91,7 @@ async def _run(job: Job, scratch: Path, output: Output) -> Run:
     progress = Progress(
         output, notebook=job.notebook.name, total=len(job.notebook.code_cells), heartbeat_s=job.heartbeat_s
     )
-    kept = KeptNotebook(job.notebook.content, job.kept_file)
+    kept = KeptNotebook(job.notebook.content, job.kept_file, output.redact)
     client = StreamingClient(job.notebook.content, kernel, progress.show, kept_bytes=job.kept_bytes)
     log_file = scratch / "kernel.log"
     cells = Cells(_circumstances(job, home), kernel, client, kept, progress, log_file)

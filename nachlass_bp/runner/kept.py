@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from nachlass_bp.runner.tags import is_left_out
 
 _v4: Any = nbformat.v4  # Half typed.
 _SAVED_EVERY_S = 10.0
+_SAID = frozenset({"text", "ename", "evalue", "traceback"})
 _SHARE = 20
 """Saving may cost a twentieth of the time at most: a notebook with large outputs is saved less often."""
 
@@ -25,11 +27,15 @@ class KeptNotebook:
     """Writes the notebook that is being executed to a file, at its end and now and then before.
 
     So something is left when the build's own process is killed. `every_s` is the least time between two saves.
+    `redact` takes secrets out of the outputs: the file is kept in a layer.
     """
 
-    def __init__(self, content: Any, file: Path | None, every_s: float = _SAVED_EVERY_S) -> None:
+    def __init__(
+        self, content: Any, file: Path | None, redact: Callable[[str], str], every_s: float = _SAVED_EVERY_S
+    ) -> None:
         self._content = content
         self._file = file
+        self._redact = redact
         self._every_s = every_s
         self._due = time.monotonic() + every_s
 
@@ -62,10 +68,50 @@ class KeptNotebook:
             # Outputs can show rows of the data: for the person who builds and nobody else on the machine.
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(_v4.writes(self._content))
+                file.write(_v4.writes(self._shown()))
             part.replace(self._file)
         finally:
             part.unlink(missing_ok=True)
+
+    def _shown(self) -> Any:
+        """Return the notebook with what may be shown of its outputs; the rest of it is its author's text."""
+        cells = [
+            {**cell, "outputs": [self._output(output) for output in _joined(cell.outputs)]}
+            if cell.cell_type == "code"
+            else cell
+            for cell in self._content.cells
+        ]
+        return nbformat.from_dict({**self._content, "cells": cells})  # type: ignore[no-untyped-call]
+
+    def _output(self, output: Any) -> dict[str, Any]:
+        found = {name: self._redacted(each) if name in _SAID else each for name, each in output.items()}
+        for name in {"data", "metadata"} & {*output}:  # Whose own names are those of formats.
+            found[name] = {kind: self._redacted(each) for kind, each in output[name].items()}
+        return found
+
+    def _redacted(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._redact(value)
+        if isinstance(value, dict):
+            return {self._redact(str(key)): self._redacted(each) for key, each in value.items()}
+        if isinstance(value, list):
+            found = [self._redacted(each) for each in value]
+            if all(isinstance(each, str) for each in found):
+                # Lines of one text, perhaps: a secret may go over several of them.
+                whole = "".join(found)
+                return found if (redacted := self._redact(whole)) == whole else redacted.splitlines(keepends=True)
+            return found
+        return value
+
+
+def _joined(outputs: Sequence[Any]) -> Iterator[Any]:
+    """Yield outputs in which what one stream wrote in pieces is one text, as the log has it."""
+    for stream, pieces in itertools.groupby(outputs, lambda output: output.get("name")):
+        if stream is None:
+            yield from pieces
+        else:
+            first, *others = pieces
+            yield {**first, "text": "".join([first["text"], *(piece["text"] for piece in others)])}
 
 
 def mark(cell: Any, name: str, message: str) -> None:

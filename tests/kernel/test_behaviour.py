@@ -216,7 +216,7 @@ def test_memory_that_nobody_has_is_no_matter_of_a_setting(bare: Path, tmp_path: 
 def test_notebook_is_saved_while_it_runs(tmp_path: Path) -> None:
     notebook = notebook_of(["1", "2"])
     file = tmp_path / "kept" / "x.ipynb"
-    kept = KeptNotebook(notebook.content, file, every_s=0)
+    kept = KeptNotebook(notebook.content, file, str, every_s=0)
     notebook.content.cells[0].execution_count = 7
     kept.save_if_due()
     assert '"execution_count": 7' in file.read_text()
