@@ -23,16 +23,18 @@ def tell(store: ReadOnlyStore, output: Output) -> None:
         output.step(f"The next build begins a new one, because of this one {store.discarded.removeprefix('it ')}")
     used = store.used() or set()
     for traces in every:
-        output.step(f"\n{traces[0].trace.key.notebook}: {counted(len(traces), 'run')}")
+        output.blank()
+        output.step(f"{traces[0].trace.key.notebook}: {counted(len(traces), 'run')}")
         for stored in traces:
             last = " (used by the last build)" if stored.file in used else ""
-            output.detail(f"{when(stored.trace)}{last}: {effort(stored.trace)}")
+            output.entry(f"{when(stored.trace)}{last}: {effort(stored.trace)}")
             for line in _about(store, stored.trace):
-                output.detail(f"    {line}")
+                output.entry(f"    {line}")
     blobs = sum(_is_blob(path) for path in (*contents.needed, *contents.lost))
     size = size_text(sum(contents.needed.values()) + sum(contents.lost.values()))
     lost = sum(contents.lost.values())
-    output.step(f"\n{size} in all, with {counted(blobs, 'blob')}; {size_text(lost)} of it belong to no run")
+    output.blank()
+    output.step(f"{size} in all, with {counted(blobs, 'blob')}; {size_text(lost)} of it belong to no run")
 
 
 def _about(store: Store, trace: Trace) -> Iterator[str]:

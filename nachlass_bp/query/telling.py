@@ -22,14 +22,15 @@ def tell(outlook: Outlook, output: Output) -> None:
     if outlook.discarded is not None:
         output.step(f"The next build begins a new stage cache, because of this one {outlook.discarded}")
     for number, forecast in enumerate(outlook.forecasts):
-        gap = "\n" if number or outlook.reinstalled is not None else ""
-        output.step(f"{gap}{forecast.notebook}: {forecast.decision.text}")
+        if number or outlook.reinstalled is not None:
+            output.blank()
+        output.step(f"{forecast.notebook}: {forecast.decision.text}")
         for line in _because(forecast):
-            output.detail(line)
+            output.entry(line)
         if forecast.about is not None:
-            output.detail("That run depended on")
+            output.entry("That run depended on")
             for line in _depended_on(forecast.about.trace, None if outlook.in_full else _SOME):
-                output.detail(f"    {line}")
+                output.entry(f"    {line}")
 
 
 def _because(forecast: Forecast) -> Iterator[str]:
