@@ -127,16 +127,15 @@ class Recorder:
         mode, mode_reason = self._mode(seen, ran)
         dependencies = record.traced(seen, run) if mode == "trace" else record.conservative(seen, run)
         network = _network_use(seen, ran.result)
-        not_reusable = self._not_reusable(ran.notebook, network, seen, dependencies, run)
+        not_reusable = _not_reusable(seen, dependencies, run)
         if mode_reason is not None and mode_reason != self._watch_problem:
             self._room.output.step(f"The whole repository counts as its input, because {mode_reason}")
-        if not_reusable is not None:
-            self._room.output.step(f"The next build will run it again: {not_reusable}")
         trace = Trace(
             key=key,
             mode=mode,
             mode_reason=mode_reason,
             not_reusable=not_reusable,
+            network=network,
             dependencies=dependencies,
             outputs=outputs,
             stage=store.add(job.stage_file) if ran.result.saved else None,
@@ -144,6 +143,8 @@ class Recorder:
             executed=store.add(job.kept_file) if job.kept_file is not None and job.kept_file.exists() else None,
             record=self._record(ran, network=network is not None, programs=bool(seen.programs)),
         )
+        if objection := self._question.terms(ran.notebook).objection(trace):
+            self._room.output.step(f"The next build will run it again: {objection}")
         keep_outputs(store, outputs, job.tree)
         session.keep(trace, packages_of(self._room.user))
         return trace
@@ -179,22 +180,13 @@ class Recorder:
             return "conservative", ran.result.untraced
         return ("conservative", "the record of what it looked at is damaged") if seen.damaged else ("trace", None)
 
-    def _not_reusable(
-        self,
-        notebook: Notebook,
-        network: str | None,
-        seen: record.Seen,
-        dependencies: Dependencies,
-        run: record.Run,
-    ) -> str | None:
-        is_stable = self._configuration.assume_stable_network.value or notebook.options.network == "stable"
-        if network is not None and not is_stable:
-            return network
-        if path := record.left_outside(seen):
-            return f"it left {path}, outside the repository"
-        if path := record.changed_outside(dependencies, run):
-            return f"{path}, outside the repository, changed while it ran"
-        return None
+
+def _not_reusable(seen: record.Seen, dependencies: Dependencies, run: record.Run) -> str | None:
+    if path := record.left_outside(seen):
+        return f"it left {path}, outside the repository"
+    if path := record.changed_outside(dependencies, run):
+        return f"{path}, outside the repository, changed while it ran"
+    return None
 
 
 def _network_use(seen: record.Seen, result: execution.Run) -> str | None:

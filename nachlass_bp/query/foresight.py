@@ -1,7 +1,7 @@
 """`explain`: what a build would decide now, with the build's own code, on a copy of the repository that is thrown away.
 
-What a notebook that would run is going to write is unknown. It is taken to write what it wrote in the run that came
-closest, and the notebooks after it are told of with that proviso.
+What a notebook that would run is going to write is unknown. It is taken to write what it wrote in the run that it is
+compared with, and the notebooks after it are told of with that proviso.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from nachlass_bp.cache.digests import Digester
 from nachlass_bp.cache.looking import ReadOnlyStore
 from nachlass_bp.cache.session import Decision, Session
 from nachlass_bp.cache.store import Stored
+from nachlass_bp.cache.terms import Terms
 from nachlass_bp.cache.trace import Dependencies, Key
 from nachlass_bp.cache.view import Output as Written
 from nachlass_bp.cache.view import View
@@ -34,13 +35,15 @@ from nachlass_bp.query.words import when
 class Forecast:
     """What would be decided about one notebook.
 
-    `about` is the run that would be reused or that came closest, and `differences` all that differs from it; `runs` is
-    how many were compared. `provisos` are what has to come true first.
+    `about` is the run that would be reused or that this is compared with, `is_last` whether it is one that the last
+    build used, and `differences` all that differs from it; `runs` is how many there are. `provisos` are what has to
+    come true first.
     """
 
     notebook: str
     decision: Decision
     about: Stored | None = None
+    is_last: bool = False
     differences: Sequence[str] = ()
     runs: int = 0
     provisos: Sequence[str] = ()
@@ -124,15 +127,16 @@ class _Foresight:
             return Forecast(notebook=notebook.name, decision=Decision(reasons=(OFF,)))
         key = self._question.key(notebook, self.store.keyed_digest)
         world = self._question.world(self.store, self._view, self._digester)
-        forced = self._question.forced_reason(notebook)
-        decision = self._session.decide(key, world, forced)
+        terms, forced = self._question.terms(notebook), self._question.forced_reason(notebook)
+        decision = self._session.decide(key, world, terms, forced)
         traces = self.store.traces(notebook.name)[0]
-        about = decision.stored or decision.closest or next(iter(traces), None)
-        is_certain = forced is not None or all(_differs_by_itself(stored, key) for stored in traces)
+        about = decision.stored or decision.compared or next(iter(traces), None)
+        is_certain = forced is not None or all(_differs_by_itself(stored, key, terms) for stored in traces)
         forecast = Forecast(
             notebook=notebook.name,
             decision=decision,
             about=about,
+            is_last=about is not None and about.file in (self.store.used() or ()),
             differences=self._all_differences(decision, about, key, world),
             runs=len(traces),
             provisos=() if is_certain else self._provisos(decision, about),
@@ -153,9 +157,9 @@ class _Foresight:
         return [*general, *(_proviso(name, run, about) for name, run in self._running.items())]
 
 
-def _differs_by_itself(stored: Stored, key: Key) -> bool:
+def _differs_by_itself(stored: Stored, key: Key, terms: Terms) -> bool:
     """Whether the run can't be reused, whatever earlier notebooks write."""
-    return stored.trace.key != key or stored.trace.not_reusable is not None
+    return stored.trace.key != key or terms.objection(stored.trace) is not None
 
 
 def _proviso(earlier: str, run: Stored | None, about: Stored | None) -> str:

@@ -47,7 +47,12 @@ def _about(store: Store, trace: Trace) -> Iterator[str]:
             yield f"wrote {_wrote(path, written)}"
     if trace.stage is not None:
         yield f"saved a stage ({_size(store, trace.stage)})"
-    yield f"the next build will run it again: {trace.not_reusable}" if trace.not_reusable else "reusable"
+    if trace.not_reusable is not None:
+        yield f"the next build will run it again: {trace.not_reusable}"
+    elif trace.network is not None:
+        yield f"reusable only where what comes from the network is said to be stable: {trace.network}"
+    else:
+        yield "reusable"
 
 
 def _wrote(path: str, written: Written) -> str:
@@ -110,6 +115,7 @@ def _facts_of(store: Store, stored: Stored, used: set[Path]) -> dict[str, Any]:
         "mode": trace.mode,
         "mode_reason": trace.mode_reason,
         "not_reusable": trace.not_reusable,
+        "network": trace.network,
         "used_by_last_build": stored.file in used,
         "files": len(_inputs(trace)) if trace.mode == "trace" else None,
         "outputs": {

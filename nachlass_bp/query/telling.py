@@ -42,8 +42,8 @@ def _because(forecast: Forecast) -> Iterator[str]:
     if forecast.decision.stored is not None:
         yield f"Nothing differs from {run}"
         return
-    closest = f", which came closest of {forecast.runs}" if forecast.runs > 1 else ""
-    yield f"Compared with {run}{closest}:"
+    how = "used last" if forecast.is_last else "closest"
+    yield f"Compared with {run}{f', of {forecast.runs} the one {how}' if forecast.runs > 1 else ''}:"
     yield from (f" - {difference}" for difference in forecast.differences)
 
 
