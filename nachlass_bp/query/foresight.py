@@ -1,7 +1,7 @@
 """`explain`: what a build would decide now, with the build's own code, on a copy of the repository that is thrown away.
 
 What a notebook that would run is going to write is unknown. It is taken to write what it wrote in the run that it is
-compared with, and the notebooks after it are told of with that proviso.
+compared with, and the notebooks after it that used something of that are told of with that proviso.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class _Foresight:
 
     def _provisos(self, decision: Decision, about: Stored | None) -> list[str]:
         general = self._general if decision.stored is not None else ()
-        return [*general, *(_proviso(name, run, about) for name, run in self._running.items())]
+        return [*general, *(text for name, run in self._running.items() if (text := _proviso(name, run, about)))]
 
 
 def _differs_by_itself(stored: Stored, key: Key, terms: Terms) -> bool:
@@ -162,12 +162,14 @@ def _differs_by_itself(stored: Stored, key: Key, terms: Terms) -> bool:
     return stored.trace.key != key or terms.objection(stored.trace) is not None
 
 
-def _proviso(earlier: str, run: Stored | None, about: Stored | None) -> str:
+def _proviso(earlier: str, run: Stored | None, about: Stored | None) -> str | None:
+    """Return what has to come true of an earlier notebook, None if this one used nothing that it wrote."""
     if run is None:
         return f"{earlier}, which has no earlier run, writes nothing that this one uses"
     used = _used(about.trace.dependencies, run.trace.outputs) if about is not None else []
-    what = f", of which this one uses {', '.join(used)}" if used else ", of which this one uses nothing"
-    return f"{earlier} writes the same as in its run of {when(run.trace)}{what}"
+    if not used:
+        return None
+    return f"{earlier} writes the same as in its run of {when(run.trace)}, of which this one uses {', '.join(used)}"
 
 
 def _used(dependencies: Dependencies, outputs: Mapping[str, Written]) -> list[str]:
