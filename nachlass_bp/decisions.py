@@ -10,6 +10,7 @@ from nachlass_bp.cache.compare import World
 from nachlass_bp.cache.digests import Digester
 from nachlass_bp.cache.key import code_digest, key_of, packages_of
 from nachlass_bp.cache.store import Store
+from nachlass_bp.cache.terms import Terms
 from nachlass_bp.cache.trace import Key
 from nachlass_bp.cache.view import View
 from nachlass_bp.config import Configuration
@@ -77,6 +78,14 @@ class Question:
             digester=digester,
             code={notebook.name: code_digest(notebook) for notebook in self.to_run},
             packages=packages_of(self.user),
+        )
+
+    def terms(self, notebook: Notebook) -> Terms:
+        """Return on which terms a run of the notebook is reused: those of now, whatever they were when it ran."""
+        settings = self.configuration
+        return Terms(
+            is_network_stable=settings.assume_stable_network.value or notebook.options.network == "stable",
+            whole="NACHLASS_CACHE=conservative" if settings.cache.value == "conservative" else None,
         )
 
     def forced_reason(self, notebook: Notebook) -> str | None:

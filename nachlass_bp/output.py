@@ -23,6 +23,8 @@ _CONTROLS = re.compile(
     r"|\x1b[\]P^_X][^\x07\x1b]*(?:\x07|\x1b\\)?"  # A title, a link: strings with an end of their own.
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"  # Whatever else isn't text; tabs and ends of lines stay.
 )
+_NOT_OF_A_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that end a line, move the cursor, turn the direction of writing, or stand for bytes that are no text."""
 
 
 class Output:
@@ -81,13 +83,25 @@ class Output:
 
     def heading(self, text: str) -> None:
         """Begin a section."""
-        self._write(f"\n[{text}]")
+        self._write(f"\n[{self._one_line(text)}]")
 
     def step(self, text: str, reasons: Sequence[str] = ()) -> None:
-        """Say what is done now, and why when there is a choice."""
-        self._write(text)
+        """Say what is done now, and why when there is a choice: a line each, whatever names are in them."""
+        self._write(self._one_line(text))
         for reason in reasons:
-            self._write(f" - {reason}")
+            self._write(f" - {self._one_line(reason)}")
+
+    def blank(self) -> None:
+        """Leave a line free."""
+        self._write("")
+
+    def document(self, text: str) -> None:
+        """Write a text of several lines as it is, for programs."""
+        self._write(text)
+
+    def entry(self, text: str) -> None:
+        """Say in one line, whatever names are in it, what belongs to the step above, indented."""
+        self._write(f"    {self._one_line(text)}")
 
     def detail(self, text: str) -> None:
         """Show another program's text, or what belongs to the step above, indented."""
@@ -127,9 +141,18 @@ class Output:
             self._stream.flush()
             self._written_at = time.monotonic()
 
+    def _one_line(self, text: str) -> str:
+        # First without secrets: none is known by what stands for its ends of lines here.
+        return one_line(self.redact(text))
+
     def _plain(self, text: str) -> str:
         """Return `text` as it may be written: a secret is hidden whether or not control characters are part of it."""
         return self._blot(_CONTROLS.sub("", self._blot(text)))
+
+
+def one_line(text: str) -> str:
+    """Return `text` with control characters as Python writes them: a name with one can't be taken for another line."""
+    return _NOT_OF_A_LINE.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def render_error(error: BuildpackError, advice: str | None = None) -> str:

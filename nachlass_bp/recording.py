@@ -121,8 +121,8 @@ class Recorder:
         secret = in_name or self._file_with_secret(job, outputs)
         if secret is not None:
             trace = replace(trace, not_reusable=f"{secret}, which may be in no layer")
-        if trace.not_reusable is not None:
-            self._room.output.step(f"The next build will run it again: {trace.not_reusable}")
+        if objection := self._question.terms(ran.notebook).objection(trace):
+            self._room.output.step(f"The next build will run it again: {objection}")
         if secret is None:
             for file in (job.stage_file, job.samples_file, job.kept_file):
                 if file is not None and file.exists():
@@ -159,8 +159,11 @@ class Recorder:
         entries = [*used.files.values(), *(output.entry for output in trace.outputs.values())]
         links = (entry for entry in entries if entry is not None and entry.startswith("l:"))
         private = self._question.private_directories
-        outside = (path for path in used.external if not provenance.is_private(path, private))
-        name = self._hidden.in_texts([*names, *links, *outside, *used.env, trace.not_reusable or ""])
+        outer = {*used.external, *used.external_lists, *used.external_modules}
+        outside = (path for path in outer if not provenance.is_private(path, private))
+        name = self._hidden.in_texts(
+            [*names, *links, *outside, *used.env, trace.not_reusable or "", trace.network or ""]
+        )
         return None if name is None else f"a name that it used holds the value of the secret {name}"
 
     def _trace(self, ran: Ran, key: Key, outputs: Mapping[str, Output], session: Session) -> Trace:
@@ -182,7 +185,7 @@ class Recorder:
         mode, mode_reason = self._mode(seen, ran)
         dependencies = record.traced(seen, run) if mode == "trace" else record.conservative(seen, run)
         network = _network_use(seen, ran.result)
-        not_reusable = self._not_reusable(ran.notebook, network, seen, dependencies, run)
+        not_reusable = _not_reusable(seen, dependencies, run)
         if mode_reason is not None and mode_reason != self._watch_problem:
             self._room.output.step(f"The whole repository counts as its input, because {mode_reason}")
         return Trace(
@@ -190,6 +193,7 @@ class Recorder:
             mode=mode,
             mode_reason=mode_reason,
             not_reusable=not_reusable,
+            network=network,
             dependencies=dependencies,
             outputs=outputs,
             stage=sha256_of(job.stage_file) if ran.result.saved else None,
@@ -229,24 +233,15 @@ class Recorder:
             return "conservative", ran.result.untraced
         return ("conservative", "the record of what it looked at is damaged") if seen.damaged else ("trace", None)
 
-    def _not_reusable(
-        self,
-        notebook: Notebook,
-        network: str | None,
-        seen: record.Seen,
-        dependencies: Dependencies,
-        run: record.Run,
-    ) -> str | None:
-        is_stable = self._configuration.assume_stable_network.value or notebook.options.network == "stable"
-        if network is not None and not is_stable:
-            return network
-        if path := record.left_outside(seen):
-            return f"it left {path}, outside the repository"
-        if path := record.changed_outside(seen, dependencies, run):
-            return f"{path}, outside the repository, changed while it ran"
-        if path := next((path for path, output in sorted(run.outputs.items()) if output.entry == OTHER), None):
-            return f"{path} is neither a file nor a directory nor a link, and can't be put back"
-        return None
+
+def _not_reusable(seen: record.Seen, dependencies: Dependencies, run: record.Run) -> str | None:
+    if path := record.left_outside(seen):
+        return f"it left {path}, outside the repository"
+    if path := record.changed_outside(seen, dependencies, run):
+        return f"{path}, outside the repository, changed while it ran"
+    if path := next((path for path, output in sorted(run.outputs.items()) if output.entry == OTHER), None):
+        return f"{path} is neither a file nor a directory nor a link, and can't be put back"
+    return None
 
 
 def _made_directories(outputs: Mapping[str, Output]) -> list[str]:

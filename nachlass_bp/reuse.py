@@ -5,7 +5,6 @@ The layer's own metadata says what it was made from; what its proof looked at in
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +13,7 @@ from typing import Any
 
 import toml
 
-from nachlass_bp.cache.store import BlobError, Store
+from nachlass_bp.cache.store import BlobError, Proof, Store
 from nachlass_bp.cache.trace import Trace, digest_of
 from nachlass_bp.cache.view import View
 from nachlass_bp.cnb.layer import Layer
@@ -73,34 +72,37 @@ def find(metadata: Mapping[str, Any], inputs: str, store: Store, view: View, sam
     """
     if metadata.get("inputs") != inputs:
         return None
+    proof = store.proof(inputs)
+    if proof is None:
+        return None
     try:
-        record = json.loads(store.proof(inputs).read_text(encoding="utf-8"))
-        facts = Facts(labels=record["labels"], lines=record["lines"], sbom=record["sbom"])
-        if _looked_at(record["files"], record["directories"], view) != record["looked_at"]:
+        if _looked_at(proof.files, proof.directories, view) != proof.looked_at:
             return None
         if sample_out is not None:
+            if proof.sample is None:
+                return None
             sample_out.parent.mkdir(parents=True, exist_ok=True)
-            store.verify(record["sample"])
-            store.restore(record["sample"], sample_out, mode=0o600)
-    except (OSError, ValueError, KeyError, TypeError, BlobError):
+            store.verify(proof.sample)
+            store.restore(proof.sample, sample_out, mode=0o600)
+    except (OSError, ValueError, BlobError):
         return None
-    return facts
+    return Facts(labels=proof.labels, lines=proof.lines, sbom=proof.sbom)
 
 
 def keep(store: Store, inputs: str, facts: Facts, opened: frozenset[str], view: View, sample: Path | None) -> None:
     """Remember what the proof of a layer looked at."""
     files = sorted(path for path in opened if path not in view.outputs)
     directories = sorted({"", *(os.path.dirname(path) for path in opened)})  # noqa: PTH120 - "" is the root
-    record = {
-        "labels": dict(facts.labels),
-        "lines": list(facts.lines),
-        "files": files,
-        "directories": directories,
-        "sbom": facts.sbom,
-        "looked_at": _looked_at(files, directories, view),
-        "sample": store.add(sample) if sample is not None and sample.exists() else None,
-    }
-    store.write_proof(inputs, json.dumps(record))
+    proof = Proof(
+        labels=dict(facts.labels),
+        lines=list(facts.lines),
+        sbom=facts.sbom,
+        files=files,
+        directories=directories,
+        looked_at=_looked_at(files, directories, view),
+        sample=store.add(sample) if sample is not None and sample.exists() else None,
+    )
+    store.write_proof(inputs, proof)
 
 
 def _looked_at(files: Sequence[str], directories: Sequence[str], view: View) -> str:

@@ -189,7 +189,8 @@ class _Trainer:
             return
         key = self._question.key(notebook, session.store.keyed_digest)
         world = self._question.world(session.store, self.desk.view, self.desk.digester)
-        decision = session.decide(key, world, self._forced or self._question.forced_reason(notebook))
+        terms, forced = self._question.terms(notebook), self._forced or self._question.forced_reason(notebook)
+        decision = session.decide(key, world, terms, forced)
         self._room.output.step(f"{notebook.name}: {decision.text}")
         if decision.stored is None:
             self._run(notebook, directory, key)
@@ -198,8 +199,8 @@ class _Trainer:
 
     def _reuse(self, notebook: Notebook, stored: Stored, session: Session) -> None:
         store, trace = session.store, stored.trace
+        self.has_reused = True  # Also if it fails: then a run mends it.
         self.desk.reuse(trace.outputs)
-        self.has_reused = True
         session.use(stored.file)
         self._runs.append(provenance.traced(trace))
         if trace.stage is not None:

@@ -50,7 +50,13 @@ def differences(
         most: How many are enough; None for all of them.
     """
     of_keys = _of_keys(trace.key, key, packages, world, most=_MOST_PACKAGES if most is not None else None)
-    return list(islice(chain(of_keys, _of_dependencies(trace.dependencies, world)), most))
+    found: list[str] = []
+    try:
+        found.extend(islice(chain(of_keys, _of_dependencies(trace.dependencies, world)), most))
+    except OSError as error:
+        # What can't be looked at isn't known to be as it was.
+        found.append(f"{error.filename} can't be read ({error.strerror})")
+    return found
 
 
 def _of_keys(
@@ -60,10 +66,7 @@ def _of_keys(
         yield "its code changed"
     if old.parameters != new.parameters:
         yield "its parameters changed"
-    if old.stage_file != new.stage_file:
-        yield "NACHLASS_STAGES takes its stage from another place"
-    if old.seed != new.seed:
-        yield "NACHLASS_SEED changed"
+    yield from _of_settings(old, new)
     if old.cwd != new.cwd:
         yield "it runs in another directory"
     if old.python != new.python:
@@ -74,17 +77,32 @@ def _of_keys(
         yield "nachlass changed how it runs notebooks"
 
 
+def _of_settings(old: Key, new: Key) -> Iterator[str]:
+    if old.stage_file != new.stage_file:
+        yield "NACHLASS_STAGES takes its stage from another place"
+    if old.seed != new.seed:
+        yield "NACHLASS_SEED changed"
+    if old.offline != new.offline:
+        yield "NACHLASS_OFFLINE changed"
+    if old.deps != new.deps:
+        yield "its declared dependencies changed"
+
+
 def _changed_packages(old: Mapping[str, str], new: Mapping[str, str], most: int | None) -> str:
     if not old:
         return "the installed packages changed"
     changes = [
-        f"{name} {old.get(name, '(new)').split()[0]} → {new.get(name, '(gone)').split()[0]}"
+        f"{name} {_version(old.get(name, '(new)'))} → {_version(new.get(name, '(gone)'))}"
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     ]
     shown = changes[:most]
     more = f" and {len(changes) - len(shown)} more" if len(shown) < len(changes) else ""
     return f"packages changed: {', '.join(shown)}{more}"
+
+
+def _version(described: str) -> str:
+    return described.partition(" ")[0]
 
 
 def _of_dependencies(dependencies: Dependencies, world: World) -> Iterator[str]:
@@ -127,7 +145,7 @@ def _of_modules(dependencies: Dependencies, view: View) -> Iterator[str]:
 def _of_candidates(directory: str, before: Mapping[str, list[str]], now: Mapping[str, list[str]]) -> Iterator[str]:
     for module, candidates in before.items():
         if now[module] != candidates:
-            changed = min({*now[module]} ^ {*candidates})
+            changed = min({*now[module]} ^ {*candidates}, default=module)
             yield f"{_place(directory, changed)} {'added' if changed in now[module] else 'removed'}"
 
 

@@ -55,6 +55,8 @@ def key_of(
         seed="" if seed is None else str(seed),
         python=f"{user.version} {user.implementation} {user.abi} {user.machine}",
         packages=digest_of(packages_of(user)),
+        kernel=f"{_RUNNER}-{lock[:32]}",
+        deps=digest_of(sorted({*notebook.options.deps})) if notebook.options.deps else "",
         # A run that was refused the network and one that was not are no substitutes for each other.
-        kernel=f"{_RUNNER}-{lock[:32]}{'-offline' if offline else ''}",
+        offline=offline,
     )

@@ -7,6 +7,8 @@ import os
 import time
 from pathlib import Path
 
+from nachlass_bp.cache.reading import a_link
+
 _PATIENCE_S = 30.0
 """A store is made in milliseconds; whoever holds the lock for longer is a build that uses it."""
 
@@ -18,9 +20,11 @@ class StoreLock:
         """Open the lock's file, making it if it isn't there.
 
         Raises:
-            OSError: It can't be.
+            OSError: It can't be, or is a link: whoever shares the directory might let us make a file anywhere.
         """
-        self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if file.is_symlink():
+            raise a_link(file)
+        self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
     def share(self) -> None:
         """Wait until nobody has it exclusively, and hold it with others.

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from nachlass_bp.cache.compare import World, differences
 from nachlass_bp.cache.digests import DIRECTORY, Entry, blob_of
+from nachlass_bp.cache.reading import is_directory
 from nachlass_bp.cache.store import BlobError, Store, Stored
+from nachlass_bp.cache.terms import Terms
 from nachlass_bp.cache.trace import Key, Trace
 from nachlass_bp.cache.view import Output
 from nachlass_bp.output import duration_text
@@ -22,11 +24,14 @@ _MOST_REASONS = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """Reuse `stored`, or run for these reasons: what speaks against the run that came `closest`, if any did."""
+    """Reuse `stored`, or run for these reasons: what speaks against the run `compared`, if there was any.
+
+    That is the one that the last build used; if it used none, the one that comes closest.
+    """
 
     stored: Stored | None = None
     reasons: tuple[str, ...] = ()
-    closest: Stored | None = None
+    compared: Stored | None = None
 
     @property
     def text(self) -> str:
@@ -47,36 +52,39 @@ class Session:
     store: Store
     used: list[Path] = field(default_factory=list)
 
-    def decide(self, key: Key, world: World, forced: str | None = None) -> Decision:
+    def decide(self, key: Key, world: World, terms: Terms, forced: str | None = None) -> Decision:
         """Decide about one notebook against what there is now.
 
         Args:
             key: What the notebook is.
             world: What the working tree and the environment hold at this point of the list.
+            terms: What the settings ask of a run.
             forced: Why it has to run whatever its traces say, if it has.
         """
         if forced is not None:
             return Decision(reasons=(forced,))
         traces, problems = self.store.traces(key.notebook)
-        best: Decision | None = None
+        known = self.store.used() or set()
+        compared: Decision | None = None
         for stored in traces:
-            reasons = self._against(stored, key, world)
+            reasons = self._against(stored, key, world, terms)
             if not reasons:
                 return Decision(stored=stored)
-            if best is None or len(reasons) < len(best.reasons):
-                best = Decision(reasons=tuple(reasons), closest=stored)
-        if best is not None:
-            return best
+            is_last = compared is not None and compared.compared is not None and compared.compared.file in known
+            if compared is None or (not is_last and len(reasons) < len(compared.reasons)):
+                compared = Decision(reasons=tuple(reasons), compared=stored)
+        if compared is not None:
+            return compared
         reason = f"the record of its last run can't be used: {problems[0]}" if problems else FIRST_RUN
         return Decision(reasons=(reason,))
 
-    def _against(self, stored: Stored, key: Key, world: World) -> list[str]:
+    def _against(self, stored: Stored, key: Key, world: World, terms: Terms) -> list[str]:
         trace = stored.trace
         reasons = differences(trace, key, self.store.packages, world)
         if reasons:
             return reasons
-        if trace.not_reusable is not None:
-            return [trace.not_reusable]
+        if objection := terms.objection(trace):
+            return [objection]
         if link := world.view.link_above(trace.outputs):
             return [f"{link} is a link now"]  # What it wrote there would go where the link leads.
         for blob in sorted(trace.blobs):
@@ -107,14 +115,31 @@ def restore_outputs(store: Store, outputs: Mapping[str, Output], root: Path) -> 
     """Make a tree hold what a run left there: removals first, from the leaves up, then everything else.
 
     Raises:
-        BlobError: A blob can't be read.
+        BlobError: A blob can't be read, or a link or a file stands where the way to an output has a directory.
     """
     for path in sorted(outputs, reverse=True):
-        if outputs[path].entry is None:
+        if outputs[path].entry is None and not _is_behind_a_file(root, path):
             _remove(root / path)
     for path, output in sorted(outputs.items()):
         if output.entry is not None:
+            if _is_behind_a_file(root, path):
+                raise BlobError(f"a file stands above {path}")
             _restore_one(store, output.entry, root / path)
+
+
+def _is_behind_a_file(root: Path, path: str) -> bool:
+    """Whether something else than a directory stands above a path of the tree.
+
+    Raises:
+        BlobError: It is a link. Decisions see to that already (`View.link_above`), but a mistake would be one outside.
+    """
+    for end in (end for end, letter in enumerate(path) if letter == "/"):
+        above = root / path[:end]
+        if above.is_symlink():
+            raise BlobError(f"{path[:end]} is a link, so that {path} can't be put back")
+        if os.path.lexists(above) and not is_directory(above):
+            return True
+    return False
 
 
 def _restore_one(store: Store, entry: Entry, target: Path) -> None:

@@ -6,18 +6,18 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from datetime import datetime, timezone
+from typing import Literal
 
-from nachlass_bp.cache.digests import Entry, blob_of
+from nachlass_bp import commit
+from nachlass_bp.cache import reading
+from nachlass_bp.cache.digests import DIRECTORY, Entry, blob_of
+from nachlass_bp.cache.reading import DamagedError, is_digest, is_inside, require
 from nachlass_bp.cache.view import Output
 from nachlass_bp.commit import Commit
 
 FORMAT = 3
 Mode = Literal["trace", "conservative"]
-
-
-class TraceInvalidError(ValueError):
-    """A file that is no trace of this format: damaged, cut short, or of another version."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +26,8 @@ class Key:
 
     `packages` is the digest of the installed distributions; the list itself is in the store. `parameters` is a keyed
     digest, "" for none. `stage_file` is the file that the settings call its stage, `seed` what random numbers begin
-    with; "" where the settings say nothing.
+    with; "" where the settings say nothing. `deps` is the digest of the patterns that its metadata declares, "" for
+    none. `offline` says whether it is refused the network.
     """
 
     notebook: str
@@ -38,6 +39,8 @@ class Key:
     python: str
     packages: str
     kernel: str
+    deps: str
+    offline: bool
 
     @property
     def digest(self) -> str:
@@ -91,12 +94,17 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trace:
-    """A run. `not_reusable` says why it may not be reused, None if it may; blobs are named by their sha256."""
+    """A run; blobs are named by their sha256.
+
+    `not_reusable` says why nobody may reuse it, None if that is possible. `network` says how it used the network, or
+    may have, None if it surely didn't: whether that speaks against a reuse is for the build to say that decides.
+    """
 
     key: Key
     mode: Mode
     mode_reason: str | None
     not_reusable: str | None
+    network: str | None
     dependencies: Dependencies
     outputs: Mapping[str, Output]
     stage: str | None
@@ -117,35 +125,69 @@ class Trace:
 
 
 def from_json(text: str) -> Trace:
-    """Read what `Trace.to_json` wrote.
+    """Read what `Trace.to_json` wrote, believing nothing of it: who wrote the digest may have written anything else.
 
     Raises:
-        TraceInvalidError: It is damaged or of another format.
+        DamagedError: It is damaged, cut short, of another format, or names what no run of ours could have left.
     """
     digest, _, body = text.partition("\n")
     body = body.rstrip("\n")
-    if hashlib.sha256(body.encode()).hexdigest() != digest:
-        raise TraceInvalidError("it is damaged")
-    data: dict[str, Any] = json.loads(body)
+    if hashlib.sha256(body.encode("utf-8", "replace")).hexdigest() != digest:
+        raise DamagedError("it is damaged")
+    data = reading.json_of(body)
+    if not isinstance(data, dict):
+        raise DamagedError("it is damaged")
     if data.pop("format", None) != FORMAT:
-        raise TraceInvalidError("it is of another format")
+        raise DamagedError("it is of another format")
+    trace: Trace = reading.read(Trace, data)
+    _check_key(trace.key)
+    _check_dependencies(trace.dependencies)
+    _check_outputs(trace.outputs)
+    for blob in (trace.stage, trace.samples, trace.executed):
+        require(blob is None or is_digest(blob), "a blob's name")
+    _check_record(trace.record)
+    return trace
+
+
+def _check_key(key: Key) -> None:
+    require(is_inside(key.notebook), "key.notebook")
+    for digest in (key.code, key.packages, key.parameters or key.code, key.deps or key.code):
+        require(is_digest(digest), "key")
+    require(bool(key.python.split()), "key.python")
+
+
+def _check_dependencies(dependencies: Dependencies) -> None:
+    """Insist on paths that can be asked about. An empty directory that matched a pattern has a `/` at its end."""
+    directories = (dependencies.lists, dependencies.modules, dependencies.distributions)
+    for path in (each for paths in (dependencies.files, dependencies.shapes, *directories) for each in paths):
+        require(not path or is_inside(path.removesuffix("/")), "dependencies")
+    require(not any("\0" in path for path in dependencies.external), "dependencies.external")
+    for entry in (*dependencies.files.values(), *dependencies.external.values()):
+        require(entry is None or blob_of(entry) is None or is_digest(blob_of(entry)), "dependencies")
+
+
+def _check_outputs(outputs: Mapping[str, Output]) -> None:
+    for path, output in outputs.items():
+        require(is_inside(path), "outputs")
+        if output.entry is None:
+            continue
+        # What isn't a file, a directory or a link to somewhere is never put back.
+        blob, target = blob_of(output.entry), output.entry.removeprefix("l:")
+        require(is_digest(blob) if blob is not None else output.entry != "l:" and "\0" not in target, "outputs")
+        for end in (end for end, letter in enumerate(path) if letter == "/"):
+            above = outputs.get(path[:end])
+            # Behind a link it would be written to where that leads.
+            require(above is None or above.entry == DIRECTORY, "outputs")
+
+
+def _check_record(record: Record) -> None:
     try:
-        return Trace(
-            **{
-                **data,
-                "key": Key(**data["key"]),
-                "dependencies": Dependencies(**data["dependencies"]),
-                "outputs": {path: Output(**output) for path, output in data["outputs"].items()},
-                "record": _record(data["record"]),
-            }
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise TraceInvalidError(f"it lacks something: {error}") from error
-
-
-def _record(data: dict[str, Any]) -> Record:
-    commit = data["commit"]
-    return Record(**{**data, "commit": None if commit is None else Commit(**commit)})
+        at = datetime.fromisoformat(record.at)
+        is_ours = at.tzinfo is not None and at.astimezone(timezone.utc).isoformat(timespec="seconds") == record.at
+    except (ValueError, OverflowError):
+        is_ours = False
+    require(is_ours, "record.at")
+    require(record.commit is None or commit.ID.match(record.commit.id) is not None, "record.commit")
 
 
 def digest_of(value: object) -> str:

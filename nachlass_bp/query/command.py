@@ -60,7 +60,7 @@ def _answer(context: BuildContext, values: argparse.Namespace, output: Output) -
     if values.action == "ls":
         store = ReadOnlyStore(root)
         if values.json:
-            output.step(json.dumps(listing.facts(store), indent=2))
+            output.document(json.dumps(listing.facts(store), indent=2))
         else:
             listing.tell(store, output)
     elif values.action == "explain":
@@ -76,6 +76,6 @@ def _explain(context: BuildContext, values: argparse.Namespace, output: Output) 
 
     outlook = foresight.foresee(context, values.python, output, only=values.notebook)
     if values.json:
-        output.step(json.dumps(telling.facts(outlook), indent=2))
+        output.document(json.dumps(telling.facts(outlook), indent=2))
     else:
         telling.tell(outlook, output)

@@ -1,7 +1,7 @@
 """`explain`: what a build would decide now, with the build's own code, on a copy of the repository that is thrown away.
 
-What a notebook that would run is going to write is unknown. It is taken to write what it wrote in the run that came
-closest, and the notebooks after it are told of with that proviso.
+What a notebook that would run is going to write is unknown. It is taken to write what it wrote in the run that it is
+compared with, and the notebooks after it that used something of that are told of with that proviso.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from nachlass_bp.cache.compare import World, differences
 from nachlass_bp.cache.looking import ReadOnlyStore
 from nachlass_bp.cache.session import Decision, Session
 from nachlass_bp.cache.store import Stored
+from nachlass_bp.cache.terms import Terms
 from nachlass_bp.cache.trace import Dependencies, Key
 from nachlass_bp.cache.view import Output as Written
 from nachlass_bp.cache.view import View
@@ -33,13 +34,15 @@ from nachlass_bp.query.words import when
 class Forecast:
     """What would be decided about one notebook.
 
-    `about` is the run that would be reused or that came closest, and `differences` all that differs from it; `runs` is
-    how many were compared. `provisos` are what has to come true first.
+    `about` is the run that would be reused or that this is compared with, `is_last` whether it is one that the last
+    build used, and `differences` all that differs from it; `runs` is how many there are. `provisos` are what has to
+    come true first.
     """
 
     notebook: str
     decision: Decision
     about: Stored | None = None
+    is_last: bool = False
     differences: Sequence[str] = ()
     runs: int = 0
     provisos: Sequence[str] = ()
@@ -123,15 +126,16 @@ class _Foresight:
             return Forecast(notebook=notebook.name, decision=Decision(reasons=(OFF,)))
         key = self._question.key(notebook, self.store.keyed_digest)
         world = self._question.world(self.store, self._view, self._digester)
-        forced = self._question.forced_reason(notebook)
-        decision = self._session.decide(key, world, forced)
+        terms, forced = self._question.terms(notebook), self._question.forced_reason(notebook)
+        decision = self._session.decide(key, world, terms, forced)
         traces = self.store.traces(notebook.name)[0]
-        about = decision.stored or decision.closest or next(iter(traces), None)
-        is_certain = forced is not None or all(_differs_by_itself(stored, key) for stored in traces)
+        about = decision.stored or decision.compared or next(iter(traces), None)
+        is_certain = forced is not None or all(_differs_by_itself(stored, key, terms) for stored in traces)
         forecast = Forecast(
             notebook=notebook.name,
             decision=decision,
             about=about,
+            is_last=about is not None and about.file in (self.store.used() or ()),
             differences=self._all_differences(decision, about, key, world),
             runs=len(traces),
             provisos=() if is_certain else self._provisos(decision, about),
@@ -149,20 +153,22 @@ class _Foresight:
 
     def _provisos(self, decision: Decision, about: Stored | None) -> list[str]:
         general = self._general if decision.stored is not None else ()
-        return [*general, *(_proviso(name, run, about) for name, run in self._running.items())]
+        return [*general, *(text for name, run in self._running.items() if (text := _proviso(name, run, about)))]
 
 
-def _differs_by_itself(stored: Stored, key: Key) -> bool:
+def _differs_by_itself(stored: Stored, key: Key, terms: Terms) -> bool:
     """Whether the run can't be reused, whatever earlier notebooks write."""
-    return stored.trace.key != key or stored.trace.not_reusable is not None
+    return stored.trace.key != key or terms.objection(stored.trace) is not None
 
 
-def _proviso(earlier: str, run: Stored | None, about: Stored | None) -> str:
+def _proviso(earlier: str, run: Stored | None, about: Stored | None) -> str | None:
+    """Return what has to come true of an earlier notebook, None if this one used nothing that it wrote."""
     if run is None:
         return f"{earlier}, which has no earlier run, writes nothing that this one uses"
     used = _used(about.trace.dependencies, run.trace.outputs) if about is not None else []
-    what = f", of which this one uses {', '.join(used)}" if used else ", of which this one uses nothing"
-    return f"{earlier} writes the same as in its run of {when(run.trace)}{what}"
+    if not used:
+        return None
+    return f"{earlier} writes the same as in its run of {when(run.trace)}, of which this one uses {', '.join(used)}"
 
 
 def _used(dependencies: Dependencies, outputs: Mapping[str, Written]) -> list[str]:

@@ -23,16 +23,18 @@ def tell(store: ReadOnlyStore, output: Output) -> None:
         output.step(f"The next build begins a new one, because of this one {store.discarded.removeprefix('it ')}")
     used = store.used() or set()
     for traces in every:
-        output.step(f"\n{traces[0].trace.key.notebook}: {counted(len(traces), 'run')}")
+        output.blank()
+        output.step(f"{traces[0].trace.key.notebook}: {counted(len(traces), 'run')}")
         for stored in traces:
             last = " (used by the last build)" if stored.file in used else ""
-            output.detail(f"{when(stored.trace)}{last}: {effort(stored.trace)}")
+            output.entry(f"{when(stored.trace)}{last}: {effort(stored.trace)}")
             for line in _about(store, stored.trace):
-                output.detail(f"    {line}")
+                output.entry(f"    {line}")
     blobs = sum(_is_blob(path) for path in (*contents.needed, *contents.lost))
     size = size_text(sum(contents.needed.values()) + sum(contents.lost.values()))
     lost = sum(contents.lost.values())
-    output.step(f"\n{size} in all, with {counted(blobs, 'blob')}; {size_text(lost)} of it belong to no run")
+    output.blank()
+    output.step(f"{size} in all, with {counted(blobs, 'blob')}; {size_text(lost)} of it belong to no run")
 
 
 def _about(store: Store, trace: Trace) -> Iterator[str]:
@@ -45,7 +47,12 @@ def _about(store: Store, trace: Trace) -> Iterator[str]:
             yield f"wrote {_wrote(path, written)}"
     if trace.stage is not None:
         yield f"saved a stage ({_size(store, trace.stage)})"
-    yield f"the next build will run it again: {trace.not_reusable}" if trace.not_reusable else "reusable"
+    if trace.not_reusable is not None:
+        yield f"the next build will run it again: {trace.not_reusable}"
+    elif trace.network is not None:
+        yield f"reusable only where what comes from the network is said to be stable: {trace.network}"
+    else:
+        yield "reusable"
 
 
 def _wrote(path: str, written: Written) -> str:
@@ -108,6 +115,7 @@ def _facts_of(store: Store, stored: Stored, used: set[Path]) -> dict[str, Any]:
         "mode": trace.mode,
         "mode_reason": trace.mode_reason,
         "not_reusable": trace.not_reusable,
+        "network": trace.network,
         "used_by_last_build": stored.file in used,
         "files": len(_inputs(trace)) if trace.mode == "trace" else None,
         "outputs": {

@@ -22,14 +22,15 @@ def tell(outlook: Outlook, output: Output) -> None:
     if outlook.discarded is not None:
         output.step(f"The next build begins a new stage cache, because of this one {outlook.discarded}")
     for number, forecast in enumerate(outlook.forecasts):
-        gap = "\n" if number or outlook.reinstalled is not None else ""
-        output.step(f"{gap}{forecast.notebook}: {forecast.decision.text}")
+        if number or outlook.reinstalled is not None:
+            output.blank()
+        output.step(f"{forecast.notebook}: {forecast.decision.text}")
         for line in _because(forecast):
-            output.detail(line)
+            output.entry(line)
         if forecast.about is not None:
-            output.detail("That run depended on")
+            output.entry("That run depended on")
             for line in _depended_on(forecast.about.trace, None if outlook.in_full else _SOME):
-                output.detail(f"    {line}")
+                output.entry(f"    {line}")
 
 
 def _because(forecast: Forecast) -> Iterator[str]:
@@ -41,8 +42,8 @@ def _because(forecast: Forecast) -> Iterator[str]:
     if forecast.decision.stored is not None:
         yield f"Nothing differs from {run}"
         return
-    closest = f", which came closest of {forecast.runs}" if forecast.runs > 1 else ""
-    yield f"Compared with {run}{closest}:"
+    how = "used last" if forecast.is_last else "closest"
+    yield f"Compared with {run}{f', of {forecast.runs} the one {how}' if forecast.runs > 1 else ''}:"
     yield from (f" - {difference}" for difference in forecast.differences)
 
 

@@ -8,8 +8,9 @@ from subprocess import Popen
 
 import pytest
 
+from nachlass_bp.cache import trace
 from nachlass_bp.cache.lock import StoreLock
-from nachlass_bp.cache.store import Store
+from nachlass_bp.cache.store import FORMAT, Store
 from tests.cache.conftest import LabMaker
 from tests.cache.lab import Lab
 from tests.cache.scenarios import MODEL, F, M, append, cells, two_notebooks
@@ -83,6 +84,21 @@ def test_directory_that_cannot_be_used_costs_no_build(lab: Lab, shared: Path) ->
         in built.built.output
     )
     assert built.what == {F: "reused", M: "reused"}, "the layer is there as before"
+
+
+@pytest.mark.parametrize("place", ["nachlass-{}/blobs", "nachlass-{}", "nachlass-{}.lock"])
+def test_link_in_the_directory_is_not_followed(lab: Lab, shared: Path, tmp_path: Path, place: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    if not place.endswith(".lock"):
+        elsewhere.mkdir()
+    link = shared / place.format(f"{FORMAT}.{trace.FORMAT}")
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(elsewhere)
+    built = lab.build()
+    assert built.built.exit_code == 0, built.built.output
+    assert f"a-cache can't be used ({link}: it is a link, and here none is followed)." in built.built.output
+    assert built.what == {F: "reused", M: "reused"}, "the layer is there as before"
+    assert [*elsewhere.iterdir()] == [] if elsewhere.is_dir() else not elsewhere.exists()
 
 
 def test_nothing_is_dropped_while_another_build_uses_the_store(tmp_path: Path) -> None:

@@ -279,6 +279,19 @@ def test_prune_all_empties_the_store_and_the_next_build_is_right(lab: Lab) -> No
     assert {name: each["decision"] for name, each in lab.explain().items()} == {F: "reused", M: "reused"}
 
 
+def test_provisos_name_only_notebooks_of_which_something_is_used(lab: Lab) -> None:
+    other = "03-other.ipynb"
+    write_notebook(lab.repository / other, ("print(open('data/train.csv').read())",))
+    options = ("--notebooks", f"{F},{other},{M}")
+    assert lab.build(*options)[other] == "run (there is no earlier run)"
+    write_notebook(lab.repository / F, (*FEATURES, "print('more')"))
+    found = lab.explain(*options)
+    assert [found[name]["decision"] for name in (F, other, M)] == ["run", "reused", "reused"]
+    assert found[other]["provisos"] == []
+    assert [text.partition(", ")[2] for text in found[M]["provisos"]] == ["of which this one uses data/features.npy"]
+    (lab.repository / other).unlink()
+
+
 def test_what_a_killed_question_left_is_removed_by_the_next(lab: Lab) -> None:
     (lab.output / "explain-left/app").mkdir(parents=True)
     assert lab("cache", "explain").status == 0
