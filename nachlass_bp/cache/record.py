@@ -225,7 +225,7 @@ def _follow_all(path: str, run: Run, files: dict[str, Entry | None], lists: dict
     files.update((link, run.view.entry(link)) for link in resolved.links)
     files[place] = run.view.entry(place)
     if files[place] == DIRECTORY:
-        files.update((each, run.view.entry(each.rstrip("/"))) for each in run.view.walk(place))
+        files.update((each.rstrip("/"), run.view.entry(each.rstrip("/"))) for each in run.view.walk(place))
         lists.update((each, run.view.listing(each)) for each in run.view.directories(place))
 
 

@@ -161,7 +161,8 @@ def _check_dependencies(dependencies: Dependencies) -> None:
     directories = (dependencies.lists, dependencies.modules, dependencies.distributions)
     for path in (each for paths in (dependencies.files, dependencies.shapes, *directories) for each in paths):
         require(not path or is_inside(path.removesuffix("/")), "dependencies")
-    require(not any("\0" in path for path in dependencies.external), "dependencies.external")
+    outer = (dependencies.external, dependencies.external_lists, dependencies.external_modules)
+    require(not any("\0" in path for paths in outer for path in paths), "dependencies.external")
     for entry in (*dependencies.files.values(), *dependencies.external.values()):
         require(entry is None or blob_of(entry) is None or is_digest(blob_of(entry)), "dependencies")
 
