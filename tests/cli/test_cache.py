@@ -246,7 +246,7 @@ def test_prune_keeps_what_the_next_build_needs_even_after_a_failed_one(lab: Lab)
     write_notebook(lab.repository / M, ("1 / 0",))
     failed = lab("build", ".")
     assert failed.status == 1
-    assert f"{F}: run (its code changed)" in failed.out
+    assert f"{F}: run (its code changed" in failed.out, "and what else differs from the run before"
     write(lab.store / "blobs", {"ab/cdef": "nobody's", "../.new-x": "half a file"})
     size = lab.ls()["bytes"]
     with (lab.output / "lock").open("rb") as lock:
