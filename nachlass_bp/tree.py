@@ -129,10 +129,10 @@ def _everything(root: Path) -> Iterator[tuple[str, Fingerprint]]:
             found = os.lstat(path)
             kind = stat.S_IFMT(found.st_mode)
             relative = path[start:]
-            if kind == stat.S_IFDIR:
-                yield relative, (0, 0, kind, 0)
-            elif kind in {stat.S_IFREG, stat.S_IFLNK}:
+            if kind in {stat.S_IFREG, stat.S_IFLNK}:
                 yield relative, (found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns)
+            else:
+                yield relative, (0, 0, kind, 0)
 
 
 def _is_below(name: str, directory: Path) -> bool:
