@@ -41,7 +41,7 @@ from nachlass_bp.room import Room
 from nachlass_bp.training import Trained
 from nachlass_bp.version import version
 from scorer import manifest
-from scorer.manifest import Manifest
+from scorer.manifest import Manifest, Model
 
 VERSIONED = ("scikit-learn", "numpy", "scipy", "pandas", "cloudpickle", "joblib", "skops")
 
@@ -232,9 +232,20 @@ def _facts(built: Manifest, user: Interpreter, bill: str) -> Facts:
         lines=[
             *(f"{stage.notebook}: {stage.estimator} ({size_text(stage.size_bytes)})" for stage in built.stages),
             f"The pipeline loads and predicts as the service will run it ({built.model.task})",
+            *_sharing(built.model),
         ],
         sbom=bill,
     )
+
+
+def _sharing(model: Model) -> list[str]:
+    merging = model.merging
+    if merging is None:
+        return []
+    if merging.is_proven and merging.is_reviewed:
+        return [f"Requests will share calls of predict: {merging.reason}"]
+    advice = " (NACHLASS_BATCH=on of the service lets them)" if merging.is_proven else ""
+    return [f"Requests won't share calls of predict: {merging.reason}{advice}"]
 
 
 def _export(room: Room, facts: Facts) -> None:

@@ -37,8 +37,8 @@ def check_service(workspace: Workspace, record: BuildRecord, supervisor: Supervi
         raise CheckFailedError("Sample", problem="the build kept no sample rows to ask about")
     port = free_port()
     process = prepare_process(workspace, record, "web", port=port)
-    # Whatever address the service has elsewhere, this check asks for it here.
-    env = {**process.env, "NACHLASS_HOST": "127.0.0.1"}
+    # Whatever address the service has elsewhere, this check asks for it here, and is its only client.
+    env = {**process.env, "NACHLASS_HOST": "127.0.0.1", "NACHLASS_DRAIN": "0"}
     output.step("\n[Check]")
     began = time.monotonic()
     with supervisor.started(process.command, env=env, cwd=process.working_directory) as service:

@@ -10,10 +10,11 @@ import falcon
 import falcon.asgi
 
 from .encode import dump
-from .errors import RequestError, error_body
+from .errors import FAILED, RequestError, UnansweredError, error_body
+from .life import Life
 from .metrics import Metrics
-from .predictor import Predictor
-from .resources.health import Health
+from .predictor.protocol import Predictor
+from .resources.health import Health, Ready
 from .resources.index import Index
 from .resources.metadata import Metadata
 from .resources.metrics import Exposition
@@ -27,19 +28,20 @@ _log = logging.getLogger("nachlass")
 
 
 def create_app(
-    service: Service, predictor: Predictor, metrics: Metrics, settings: Settings
+    service: Service, predictor: Predictor, metrics: Metrics, settings: Settings, life: Life
 ) -> falcon.asgi.App[Any, Any]:
     """Return the ASGI application that serves one model."""
     app: falcon.asgi.App[Any, Any] = falcon.asgi.App()
     app.add_error_handler(RequestError, _refuse)
     app.add_error_handler(falcon.HTTPError, _refuse_http)
+    app.add_error_handler(UnansweredError, _leave_unanswered)
     app.add_error_handler(Exception, _fail)
     routes: dict[str, object] = {
-        "/predict": Predict(service.model.input, predictor, metrics, max_body_bytes=settings.max_body_bytes),
+        "/predict": Predict(service.model.input, predictor, max_body_bytes=settings.max_body_bytes),
         "/metrics": Exposition(metrics),
         "/metadata": Metadata(service.manifest, service.provenance),
         "/healthz": Health("ok"),
-        "/readyz": Health("ready"),
+        "/readyz": Ready(life),
     }
     if service.published is not None:
         routes["/notebooks/"] = notebooks = Notebooks(service.published)
@@ -69,9 +71,20 @@ async def _refuse_http(req: Any, resp: Any, error: falcon.HTTPError, _params: An
     send(resp, dump(error_body(message, code=code)), status=status)
 
 
+async def _leave_unanswered(req: Any, resp: Any, error: UnansweredError, _params: Any, **_: Any) -> None:
+    """Answer what is the model's fault, or the load's; what the model's code said goes to the log alone."""
+    request_id = None
+    if error.log is not None:
+        request_id = uuid.uuid4().hex
+        _log.error("%s %s failed, request_id=%s\n%s", req.method, req.path, request_id, error.log.rstrip())
+    if error.retry_after_s is not None:
+        resp.set_header("Retry-After", str(error.retry_after_s))
+    body = error_body(error.message, code=error.code, request_id=request_id)
+    send(resp, dump(body), status=error.status)
+
+
 async def _fail(req: Any, resp: Any, _error: Exception, _params: Any, **_: Any) -> None:
     """Answer what is not the client's fault: the cause goes to the log alone, under an id that the client can quote."""
     request_id = uuid.uuid4().hex
     _log.exception("%s %s failed, request_id=%s", req.method, req.path, request_id)
-    body = error_body("The service failed to answer; its log says why.", code="internal-error", request_id=request_id)
-    send(resp, dump(body), status=500)
+    send(resp, dump(error_body(FAILED, code="internal-error", request_id=request_id)), status=500)

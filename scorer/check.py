@@ -15,7 +15,7 @@ from . import model as models
 from .encode import dump
 from .errors import StageError
 from .manifest import ManifestError
-from .predictor import ignore_missing_names
+from .predictor.answers import ignore_missing_names
 from .proof import Proof, ProofError, failure_of, prove
 from .randomness import unseeded_warnings
 from .watch import ReadWatch

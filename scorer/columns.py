@@ -1,4 +1,4 @@
-"""From the cells of a table to arrays of the dtype that the schema says, never of one guessed from a request."""
+"""One column: what its cells may be, and their array, of the dtype that the schema says and never of a guessed one."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ NONE_SUFFIX = "[none]"
 """Ends the `dtype` of a column of objects whose missing values are None instead of NaN."""
 
 _NUMBERS = {int, float, type(None)}
+_KINDS: dict[ColumnKind, set[type]] = {
+    "boolean": {bool, type(None)},
+    "string": {str, type(None)},
+    "datetime": {str, type(None)},
+    "any": {str, bool, int, float, type(None)},
+}
 _EXPECTED: dict[ColumnKind, str] = {
     "number": "a number",
     "integer": "an integer",
@@ -25,36 +31,129 @@ _EXPECTED: dict[ColumnKind, str] = {
     "datetime": "a date and time as ISO 8601 text",
     "any": "a single value",
 }
+_INFINITIES = (float("inf"), float("-inf"))
 
 
-def to_array(cells: Sequence[Any], column: Column, pointer: Pointer) -> Any:
-    """Return one column's cells as an array (numpy's, or pandas' where the dtype is one of pandas).
+class Codec:
+    """One column's two halves: `check` cells of a request, then make checked cells of many requests into one array."""
 
-    Args:
-        cells: n JSON values.
-        column: Its kind, dtype and whether null stands for a missing value.
-        pointer: The JSON pointer of cell i, for errors.
+    def __init__(self, column: Column) -> None:
+        self._column = column
+        self._known = frozenset(column.categories) if column.dtype.startswith("category") else None
+        self._limits = _limits(column)
 
-    Raises:
-        RequestError: A cell isn't of the column's kind.
-    """
-    if not column.nullable:
-        _refuse_null(cells, column, pointer)
-    match column.kind:
-        case "number":
-            return _numbers(cells, column, pointer)
-        case "integer":
-            return _integers(cells, column, pointer)
-        case "boolean":
-            _require(cells, (bool, type(None)), column, pointer)
-        case "string":
-            _require(cells, (str, type(None)), column, pointer)
-        case "datetime":
-            _require(cells, (str, type(None)), column, pointer)
-            return _datetimes(cells, column, pointer)
-        case "any":
-            _require(cells, (str, bool, int, float, type(None)), column, pointer)
-    return _objects(cells, column, pointer)
+    def check(self, cells: Sequence[Any], pointer: Pointer) -> None:
+        """Make sure that each cell is of the column's kind.
+
+        Args:
+            cells: n JSON values.
+            pointer: The JSON pointer of cell i, for errors.
+
+        Raises:
+            RequestError: One isn't.
+        """
+        column = self._column
+        if not column.nullable and None in cells:
+            raise _wrong(
+                f"Expected {_EXPECTED[column.kind]}, got null: the model takes no missing value here.",
+                column,
+                pointer(list(cells).index(None)),
+            )
+        if column.kind == "number":
+            self._check_numbers(cells, pointer)
+        elif column.kind == "integer":
+            self._check_integers(cells, pointer)
+        else:
+            self._require(cells, _KINDS[column.kind], pointer)
+            if column.kind == "datetime":
+                self._check_datetimes(cells, pointer)
+            elif self._known is not None:
+                self._check_categories(cells, self._known, pointer)
+
+    def to_array(self, cells: Sequence[Any]) -> Any:
+        """Return checked cells as an array: numpy's, or pandas' where the dtype is one of pandas."""
+        column = self._column
+        match column.kind:
+            case "number":
+                return _cast(np.array(cells, dtype=np.float64), column)  # None becomes NaN.
+            case "integer":
+                return self._integers(cells)
+            case "datetime":
+                return _datetimes(cells, column)
+            case _:
+                return self._objects(cells)
+
+    def _require(self, cells: Sequence[Any], kinds: set[type], pointer: Pointer) -> None:
+        # Exact types: a bool is an int in Python and isn't one in JSON.
+        if not set(map(type, cells)) <= kinds:
+            i, cell = next((i, cell) for i, cell in enumerate(cells) if type(cell) not in kinds)
+            raise _wrong_kind(cell, self._column, pointer(i))
+
+    def _check_numbers(self, cells: Sequence[Any], pointer: Pointer) -> None:
+        self._require(cells, _NUMBERS, pointer)
+        for infinity in _INFINITIES:
+            if infinity in cells:
+                raise _wrong("Expected a finite number.", self._column, pointer(list(cells).index(infinity)))
+
+    def _check_integers(self, cells: Sequence[Any], pointer: Pointer) -> None:
+        for i, cell in enumerate(cells):
+            if cell is None:
+                continue
+            if type(cell) is not int and not (type(cell) is float and cell.is_integer()):
+                raise _wrong_kind(cell, self._column, pointer(i))
+            if self._limits is not None and not self._limits[0] <= cell <= self._limits[1]:
+                text = f"Expected an integer from {self._limits[0]} to {self._limits[1]}."
+                raise _wrong(text, self._column, pointer(i))
+
+    def _check_categories(self, cells: Sequence[Any], known: frozenset[Any], pointer: Pointer) -> None:
+        for i, cell in enumerate(cells):
+            if cell is not None and cell not in known:
+                choices = ", ".join(map(str, self._column.categories[:20]))
+                raise _wrong(f"Expected one of the categories {choices}; got {cell!r}.", self._column, pointer(i))
+
+    def _check_datetimes(self, cells: Sequence[Any], pointer: Pointer) -> None:
+        import pandas as pd  # noqa: PLC0415 - only frames have dates, and they have imported it.
+
+        for i, cell in enumerate(cells):
+            try:
+                pd.Timestamp(0 if cell is None else cell)
+            except ValueError as error:
+                raise _wrong_kind(cell, self._column, pointer(i)) from error
+        try:
+            _datetimes(cells, self._column)
+        except (TypeError, ValueError) as error:
+            raise _wrong(
+                "Expected all times with a UTC offset, or all without, as the model was trained.",
+                self._column,
+                pointer(0),
+            ) from error
+
+    def _integers(self, cells: Sequence[Any]) -> Any:
+        column = self._column
+        if self._limits is not None:
+            return np.array([int(cell) for cell in cells], dtype=column.dtype or np.int64)
+        if column.dtype.startswith("float"):  # Integers with missing values, as numpy has them.
+            return _cast(np.array(cells, dtype=np.float64), column)
+        import pandas as pd  # noqa: PLC0415 - only frames have pandas' dtypes, and they have imported it.
+
+        return pd.array([None if cell is None else int(cell) for cell in cells], dtype=column.dtype)
+
+    def _objects(self, cells: Sequence[Any]) -> Any:
+        column = self._column
+        dtype, none = column.dtype.removesuffix(NONE_SUFFIX), column.dtype.endswith(NONE_SUFFIX)
+        if dtype == "bool" or dtype.startswith(("<U", "U", "str_")):
+            return np.array(cells, dtype=dtype)
+        # Missing values are NaN in a column of objects, as pandas reads them.
+        values = cells if none else [np.nan if cell is None else cell for cell in cells]
+        if dtype in ("", "object"):
+            array = np.empty(len(values), dtype=object)
+            array[:] = values
+            return array
+        import pandas as pd  # noqa: PLC0415 - only frames have pandas' dtypes, and they have imported it.
+
+        if self._known is not None:
+            return pd.Categorical(cells, categories=list(column.categories), ordered=dtype == "category[ordered]")
+        return pd.array(list(cells), dtype=dtype)
 
 
 def to_series(array: Any) -> Any:
@@ -64,72 +163,11 @@ def to_series(array: Any) -> Any:
     return pd.Series(array, dtype=array.dtype, copy=False)
 
 
-def _numbers(cells: Sequence[Any], column: Column, pointer: Pointer) -> Any:
-    if not set(map(type, cells)) <= _NUMBERS:
-        _require(cells, (int, float, type(None)), column, pointer)
-    array = np.array(cells, dtype=np.float64)  # None becomes NaN.
-    if np.isinf(array).any():
-        raise _wrong("Expected a finite number.", column, pointer(int(np.flatnonzero(np.isinf(array))[0])))
-    return _cast(array, column)
-
-
-def _integers(cells: Sequence[Any], column: Column, pointer: Pointer) -> Any:
-    whole: list[int | None] = []
-    for i, cell in enumerate(cells):
-        is_integral = type(cell) is int or (type(cell) is float and cell.is_integer())
-        if cell is not None and not is_integral:
-            raise _wrong_kind(cell, column, pointer(i))
-        whole.append(None if cell is None else int(cell))
-    if _is_numpy_integer(column.dtype):
-        limits = np.iinfo(column.dtype or np.int64)
-        for i, number in enumerate(whole):
-            if number is not None and not limits.min <= number <= limits.max:
-                raise _wrong(f"Expected an integer from {limits.min} to {limits.max}.", column, pointer(i))
-        return np.array(whole, dtype=column.dtype or np.int64)
-    if column.dtype.startswith("float"):  # Integers with missing values, as numpy has them.
-        return _cast(np.array(whole, dtype=np.float64), column)
-    import pandas as pd  # noqa: PLC0415 - only frames have pandas' dtypes, and they have imported it.
-
-    return pd.array(whole, dtype=column.dtype)
-
-
-def _objects(cells: Sequence[Any], column: Column, pointer: Pointer) -> Any:
-    dtype, none = column.dtype.removesuffix(NONE_SUFFIX), column.dtype.endswith(NONE_SUFFIX)
-    if dtype == "bool" or dtype.startswith(("<U", "U", "str_")):
-        return np.array(cells, dtype=dtype)
-    # Missing values are NaN in a column of objects, as pandas reads them.
-    values = cells if none else [np.nan if cell is None else cell for cell in cells]
-    if dtype in ("", "object"):
-        array = np.empty(len(values), dtype=object)
-        array[:] = values
-        return array
-    import pandas as pd  # noqa: PLC0415 - only frames have pandas' dtypes, and they have imported it.
-
-    if dtype.startswith("category"):
-        known = set(column.categories)
-        for i, cell in enumerate(cells):
-            if cell is not None and cell not in known:
-                choices = ", ".join(map(str, column.categories[:20]))
-                raise _wrong(f"Expected one of the categories {choices}; got {cell!r}.", column, pointer(i))
-        return pd.Categorical(cells, categories=list(column.categories), ordered=dtype == "category[ordered]")
-    return pd.array(list(cells), dtype=dtype)
-
-
-def _datetimes(cells: Sequence[Any], column: Column, pointer: Pointer) -> Any:
+def _datetimes(cells: Sequence[Any], column: Column) -> Any:
     import pandas as pd  # noqa: PLC0415 - only frames have dates, and they have imported it.
 
-    stamps = []
-    for i, cell in enumerate(cells):
-        try:
-            stamps.append(pd.NaT if cell is None else pd.Timestamp(cell))
-        except ValueError as error:
-            raise _wrong_kind(cell, column, pointer(i)) from error
-    try:
-        return pd.Series(stamps).astype(column.dtype or "datetime64[ns]").array
-    except (TypeError, ValueError) as error:
-        raise _wrong(
-            "Expected all times with a UTC offset, or all without, as the model was trained.", column, pointer(0)
-        ) from error
+    stamps = [pd.NaT if cell is None else pd.Timestamp(cell) for cell in cells]
+    return pd.Series(stamps).astype(column.dtype or "datetime64[ns]").array
 
 
 def _cast(array: Any, column: Column) -> Any:
@@ -142,24 +180,12 @@ def _cast(array: Any, column: Column) -> Any:
     return pd.array(array, dtype=column.dtype)
 
 
-def _is_numpy_integer(dtype: str) -> bool:
-    return not dtype or dtype.startswith(("int", "uint"))
-
-
-def _refuse_null(cells: Sequence[Any], column: Column, pointer: Pointer) -> None:
-    if None in cells:
-        raise _wrong(
-            f"Expected {_EXPECTED[column.kind]}, got null: the model takes no missing value here.",
-            column,
-            pointer(list(cells).index(None)),
-        )
-
-
-def _require(cells: Sequence[Any], kinds: tuple[type, ...], column: Column, pointer: Pointer) -> None:
-    # Exact types: a bool is an int in Python and isn't one in JSON.
-    for i, cell in enumerate(cells):
-        if type(cell) not in kinds:
-            raise _wrong_kind(cell, column, pointer(i))
+def _limits(column: Column) -> tuple[int, int] | None:
+    """Return the least and the greatest integer of a column of numpy's, None for other columns."""
+    if column.kind != "integer" or (column.dtype and not column.dtype.startswith(("int", "uint"))):
+        return None
+    limits = np.iinfo(column.dtype or np.int64)
+    return int(limits.min), int(limits.max)
 
 
 def _wrong_kind(cell: Any, column: Column, pointer: str) -> RequestError:

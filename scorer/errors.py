@@ -9,6 +9,9 @@ StageErrorKind = Literal[
 ]
 
 
+FAILED = "The service failed to answer; its log says why."
+
+
 class RequestError(Exception):
     """A request that the service refuses; always answered with a 4xx status.
 
@@ -27,6 +30,23 @@ class RequestError(Exception):
     def to_json(self) -> dict[str, str]:
         """Return the body of the answer: `{"error": …, "code": …, "pointer": …}`."""
         return error_body(self.message, code=self.code, pointer=self.pointer)
+
+
+class UnansweredError(Exception):
+    """A sound request that gets no answer (500, 503 or 504).
+
+    `retry_after_s` says when it may be worth another try. `log` is what the service's log alone is told.
+    """
+
+    def __init__(
+        self, message: str, *, code: str, status: int, retry_after_s: int | None = None, log: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.status = status
+        self.retry_after_s = retry_after_s
+        self.log = log
 
 
 class StageError(Exception):

@@ -77,6 +77,19 @@ class Input:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Merging:
+    """Whether rows of different requests may share one call of `predict`.
+
+    `is_reviewed` says that every estimator is one that is known to treat rows one by one, `is_proven` that the proof
+    found no difference; `reason` is half a sentence for people.
+    """
+
+    is_reviewed: bool
+    is_proven: bool
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Model:
     """What the proof found out about the composed pipeline.
 
@@ -90,6 +103,7 @@ class Model:
     sample_shape: tuple[int, ...]
     example: Any
     example_is_real: bool = False
+    merging: Merging | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

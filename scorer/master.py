@@ -14,10 +14,13 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 
 from . import app
+from .life import Life
 from .metrics import Metrics
-from .predictor import ThreadPredictor
+from .predictor import keeper
+from .predictor.answers import Answerer
+from .predictor.batching import BatchingPredictor, Limits
 from .service import Service
-from .settings import Settings
+from .settings import DEFAULT_DRAIN_S, Settings
 from .slots import lease
 from .worker import Worker
 
@@ -34,11 +37,20 @@ def serve(service: Service, settings: Settings, scratch: Path) -> int:
         settings: Address, number of workers, limits.
         scratch: A writable directory, in memory if possible.
     """
+    answerer = Answerer(service.pipeline, service.model.input)
+    # What is open by now is the model's: its predictors have it, and nothing that comes later.
+    kept = keeper.open_descriptors()
     directory = Path(tempfile.mkdtemp(prefix="nachlass-metrics-", dir=scratch))
     master = os.getpid()
 
     class Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         """gunicorn's view of the service: its configuration, and what each worker makes of its own after the fork."""
+
+        drain_s = settings.drain_s
+
+        def __init__(self) -> None:
+            self.life = Life()
+            super().__init__()
 
         def load_config(self) -> None:
             for name, value in _gunicorn_options(settings, scratch).items():
@@ -54,7 +66,12 @@ def serve(service: Service, settings: Settings, scratch: Path) -> int:
                 prefix=settings.metrics_prefix,
                 buckets=settings.metrics_buckets,
             )
-            return app.create_app(service, ThreadPredictor(service.pipeline), metrics, settings)
+            limits = Limits(
+                predict_timeout_s=settings.predict_timeout_s, queue=settings.queue, merges=_merges(service, settings)
+            )
+            predictor = BatchingPredictor(keeper.start(answerer, kept), limits, metrics.observe)
+            self.life.prepare = predictor.start
+            return app.create_app(service, predictor, metrics, settings, self.life)
 
     # What is loaded now lives as long as the workers: a collection that never visits it never copies its pages.
     gc.freeze()
@@ -68,6 +85,13 @@ def serve(service: Service, settings: Settings, scratch: Path) -> int:
     return 0
 
 
+def _merges(service: Service, settings: Settings) -> bool:
+    merging = service.model.merging
+    if merging is None or settings.batch == "exact" or not merging.is_proven:
+        return False
+    return merging.is_reviewed or settings.batch == "on"
+
+
 def _gunicorn_options(settings: Settings, scratch: Path) -> dict[str, object]:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return {
@@ -78,7 +102,8 @@ def _gunicorn_options(settings: Settings, scratch: Path) -> dict[str, object]:
         "worker_tmp_dir": str(scratch),
         # It would be a thread in the master and a socket below $HOME, which may be read-only or missing.
         "control_socket_disable": True,
-        "graceful_timeout": GRACEFUL_TIMEOUT_S,
+        # Platforms that are told to wait longer for draining wait longer for the rest, too.
+        "graceful_timeout": GRACEFUL_TIMEOUT_S + max(settings.drain_s - DEFAULT_DRAIN_S, 0),
         "keepalive": KEEP_ALIVE_S,
         "timeout": WORKER_TIMEOUT_S,
         "proc_name": "nachlass",

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .decode import decode, parse_json
+from .decode import Decoder, parse_json
 from .encode import dump, to_json_value
 from .errors import RequestError, StageError, one_line
+from .independence import find_merging
 from .manifest import Input, InputKind, Model
 from .model import find_classes, find_task
-from .predictor import predict_batch
+from .predictor.answers import Answerer, RefusalError
 from .sample import UnusableSampleError, normalise, synthetic_row, to_rows
 from .schema import derive_input, require_all
 from .synthesis import synthetic_candidates
@@ -71,7 +72,9 @@ def prove(pipeline: Any, candidates: Sequence[Any], *, ship_sample: bool) -> Pro
     if example is None:
         warnings.append("No synthetic example could be made that the model takes.")
     shape = (len(rows),) if sample.kind == "text" else (len(rows), spec.width)
+    checked = Decoder(spec).decode(parse_json(dump(rows))).rows
     model = Model(
+        merging=find_merging(pipeline, spec, checked, is_repeatable=repeatable),
         task=find_task(pipeline),
         classes=find_classes(pipeline),
         input=spec,
@@ -152,9 +155,10 @@ def _agreeing_input(sample: _Sample, rows: list[Any], pipeline: Any, *, compare:
     problem: ProofError | None = None
     for spec in specs:
         try:
-            answer = predict_batch(pipeline, decode(parse_json(dump(rows)), spec))
-        except RequestError as error:
-            text = error.message if error.pointer is None else f"{error.message} (at {error.pointer})"
+            answer = _answer(pipeline, spec, rows)
+        except (RequestError, RefusalError) as error:
+            pointer = getattr(error, "pointer", None)
+            text = error.message if pointer is None else f"{error.message} (at {pointer})"
             problem = problem or failure_of(error, "service-disagrees", f"The service refuses the sample: {text}")
             continue
         except Exception as error:  # noqa: BLE001 - the stages' own code.
@@ -176,6 +180,11 @@ def _agreeing_input(sample: _Sample, rows: list[Any], pipeline: Any, *, compare:
     raise problem
 
 
+def _answer(pipeline: Any, spec: Input, rows: Any) -> list[Any]:
+    """Answer rows as the service does that gets them as JSON."""
+    return Answerer(pipeline, spec).answer(Decoder(spec).decode(parse_json(dump(rows))).rows)
+
+
 def _fallbacks(spec: Input) -> list[Input]:
     if any(column.optional for column in spec.columns):
         # A first stage may look at more columns than it names.
@@ -186,7 +195,7 @@ def _fallbacks(spec: Input) -> list[Input]:
 def _example(pipeline: Any, spec: Input) -> Any:
     row = synthetic_row(spec)
     try:
-        predict_batch(pipeline, decode(parse_json(dump(row)), spec))
+        _answer(pipeline, spec, row)
     except Exception:  # noqa: BLE001 - the stages' own code; an example is a courtesy, the caller warns.
         return None
     return row

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .columns import NONE_SUFFIX, to_array, to_series
+from .columns import NONE_SUFFIX, Codec, to_series
 from .encode import to_json_value
 from .manifest import Column, ColumnKind, Input, InputKind, Label
 from .model import first_estimator
-from .rows import token
 from .sample import column_cells, is_series
 
 Predict = Callable[[Any], Any]
@@ -153,7 +152,7 @@ def _probe_null(column: Column, sample: Any, predict: Predict) -> Column:
 
 def _replaced(sample: Any, column: Column, cells: list[Any]) -> Any:
     """Return the sample with one column as the service makes it from JSON cells."""
-    array = to_array(cells, column, lambda i: f"/{i}/{token(column.name)}")
+    array = Codec(column).to_array(cells)
     return sample.assign(**{column.name: to_series(array).set_axis(sample.index)})
 
 

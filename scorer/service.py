@@ -11,7 +11,7 @@ from typing import Any
 from . import manifest as manifests
 from . import model as models
 from .manifest import Manifest, ManifestError, Model
-from .predictor import ignore_missing_names
+from .predictor.answers import ignore_missing_names
 from .publication import Published
 
 PROVENANCE = "provenance.json"

@@ -7,10 +7,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, cast, get_args
 
 DEFAULT_PORT = 8080
 DEFAULT_HOST = "0.0.0.0"  # noqa: S104 - a container's port is published by its platform; NACHLASS_HOST narrows it.
 DEFAULT_MAX_BODY_BYTES = 16 * 1024 * 1024
+DEFAULT_PREDICT_TIMEOUT_S = 30
+DEFAULT_DRAIN_S = 5
+DEFAULT_QUEUE = 1024
 DEFAULT_METRICS_PREFIX = "nachlass"
 MAX_WORKERS = 256
 
@@ -20,6 +24,10 @@ DEFAULT_BUCKETS = (
     0.0,
     *(factor * 10.0**power for power in range(-3, 9) for factor in (1.0, 3.0)),
 )
+
+Batching = Literal["auto", "on", "exact"]
+"""Whether requests share calls of `predict`: where the build found it sound; also with estimators of the author's own
+that the proof found no difference with; never."""
 
 # What Prometheus allows in a metric name.
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
@@ -38,6 +46,10 @@ class Settings:
     port: int = DEFAULT_PORT
     workers: int = 1
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+    predict_timeout_s: int = DEFAULT_PREDICT_TIMEOUT_S
+    drain_s: int = DEFAULT_DRAIN_S
+    queue: int = DEFAULT_QUEUE
+    batch: Batching = "auto"
     metrics_prefix: str = DEFAULT_METRICS_PREFIX
     metrics_buckets: tuple[float, ...] = DEFAULT_BUCKETS
     published_notebooks: Path | None = None
@@ -60,10 +72,24 @@ def from_environ(environ: Mapping[str, str]) -> Settings:
         max_body_bytes=_integer(
             environ, "NACHLASS_MAX_BODY_BYTES", default=DEFAULT_MAX_BODY_BYTES, low=1, high=2**31 - 1
         ),
+        predict_timeout_s=_integer(
+            environ, "NACHLASS_PREDICT_TIMEOUT", default=DEFAULT_PREDICT_TIMEOUT_S, low=1, high=86400
+        ),
+        drain_s=_integer(environ, "NACHLASS_DRAIN", default=DEFAULT_DRAIN_S, low=0, high=3600),
+        queue=_integer(environ, "NACHLASS_QUEUE", default=DEFAULT_QUEUE, low=1, high=1_000_000),
+        batch=_batching(environ),
         metrics_prefix=_metrics_prefix(environ),
         metrics_buckets=_buckets(environ),
         published_notebooks=Path(published) if (published := environ.get("NACHLASS_PUBLISHED_NOTEBOOKS")) else None,
     )
+
+
+def _batching(environ: Mapping[str, str]) -> Batching:
+    text = environ.get("NACHLASS_BATCH", "").strip().lower() or "auto"
+    for known in get_args(Batching):
+        if text == known:
+            return cast(Batching, known)
+    raise SettingsError(f"NACHLASS_BATCH={text!r} is none of auto, on and exact. Unset it for auto.")
 
 
 def _integer(environ: Mapping[str, str], name: str, *, default: int, low: int, high: int) -> int:

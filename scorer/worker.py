@@ -8,19 +8,26 @@ import logging
 import os
 import signal
 import sys
+from types import FrameType
 from typing import Any, ClassVar
 
+from gunicorn.arbiter import Arbiter
+from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
+from .connection import Connection
+from .life import Life
+
 _PR_SET_PDEATHSIG = 1
+_SWEEP_S = 1.0
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no types
-    """uvicorn under gunicorn: uvloop, httptools, and nothing that the service doesn't need."""
+    """uvicorn under gunicorn: uvloop, httptools with our limits, and nothing that the service doesn't need."""
 
     CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
         "loop": "uvloop",
-        "http": "httptools",
+        "http": Connection,
         "ws": "none",
         "lifespan": "off",
         "interface": "asgi3",
@@ -32,6 +39,8 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no type
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         logging.getLogger("gunicorn.error").addFilter(_says_something)
+        life: Life = self.app.life
+        self.config.http = type("WorkerConnection", (Connection,), {"life": life, "idle_s": float(self.cfg.keepalive)})
 
     def init_process(self) -> None:
         """Start serving, until the master is gone, too: what it can't stop any more must not go on answering."""
@@ -41,10 +50,61 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no type
                 sys.exit(0)  # It died before the request.
         super().init_process()
 
-    def _install_sigquit_handler(self) -> None:
-        # gunicorn's master answers SIGINT and SIGQUIT by sending SIGQUIT. The inherited handler sets a flag that
-        # uvicorn never looks at: the worker went on until it was killed. uvicorn's own handler is that of SIGTERM.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, signal.raise_signal, signal.SIGTERM)
+    async def _serve(self) -> None:
+        self.config.app = self.wsgi
+        server = _Server(self.config, self.app.life, drain_s=self.app.drain_s, master=self.ppid)
+        self._install_sigquit_handler(server)
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+    def _install_sigquit_handler(self, server: _Server) -> None:
+        # gunicorn's master answers SIGINT and SIGQUIT by sending SIGQUIT: a person at a terminal doesn't want to wait.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.end_now)
+
+
+class _Server(Server):
+    """uvicorn's server, which goes on for a while after the signal to end, since its clients don't know of it yet."""
+
+    def __init__(self, config: Any, life: Life, *, drain_s: float, master: int) -> None:
+        super().__init__(config)
+        self._life = life
+        self._drain_s = drain_s
+        self._master = master
+        self._sweeping: asyncio.TimerHandle | None = None
+
+    async def startup(self, sockets: Any = None) -> None:
+        """Prepare what answers, then answer."""
+        await self._life.prepare()
+        await super().startup(sockets=sockets)
+        self._sweep()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End after the time for draining; at once if it is the second signal, or if the master has died."""
+        if self._life.is_ending or self._drain_s <= 0 or os.getppid() != self._master or sig != signal.SIGTERM:
+            self._life.is_ending = True
+            super().handle_exit(sig, frame)
+            return
+        self._life.is_ending = True
+        self._captured_signals.append(sig)
+        # A signal handler may not schedule anything otherwise.
+        asyncio.get_running_loop().call_soon_threadsafe(self._drain)
+
+    def end_now(self) -> None:
+        """Finish what is being answered, and end."""
+        self._life.is_ending = True
+        self.should_exit = True
+
+    def _drain(self) -> None:
+        asyncio.get_running_loop().call_later(self._drain_s, self.end_now)
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Connection):
+                connection.sweep(now)
+        self._sweeping = loop.call_later(_SWEEP_S, self._sweep)
 
 
 def _says_something(record: logging.LogRecord) -> bool:

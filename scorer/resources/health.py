@@ -3,11 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 from ..encode import dump
+from ..life import Life
 from .respond import send
 
 
 class Health:
-    """A probe: a worker that answers has its model loaded, since it is forked from a master that has."""
+    """A probe: whoever answers lives."""
 
     def __init__(self, status: str) -> None:
         self._body = dump({"status": status})
@@ -15,5 +16,22 @@ class Health:
     async def on_get(self, _req: Any, resp: Any) -> None:
         """Answer 200."""
         send(resp, self._body)
+
+    on_head = on_get
+
+
+class Ready:
+    """A probe: a worker that answers has its model loaded, since it is forked from a master that has."""
+
+    def __init__(self, life: Life) -> None:
+        self._life = life
+        self._ready, self._ending = dump({"status": "ready"}), dump({"status": "ending"})
+
+    async def on_get(self, _req: Any, resp: Any) -> None:
+        """Answer 200; 503 from the signal to end on, so that nobody is sent here any more."""
+        if self._life.is_ending:
+            send(resp, self._ending, status=503)
+        else:
+            send(resp, self._ready)
 
     on_head = on_get

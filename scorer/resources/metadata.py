@@ -30,6 +30,7 @@ def describe(manifest: Manifest) -> dict[str, Any]:
         "task": model.task,
         "classes": list(model.classes),
         "input": dataclasses.asdict(model.input),
+        "merging": None if model.merging is None else dataclasses.asdict(model.merging),
         "sample_shape": list(model.sample_shape),
         "example": model.example,
         "example_is_real": model.example_is_real,

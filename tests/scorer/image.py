@@ -142,8 +142,9 @@ class Image:
         self.manifest_file.write_text(json.dumps({**data, **changes}))
 
     def env(self, **variables: str) -> dict[str, str]:
-        """Return the environment of a launched process: nothing of this one's but PATH."""
-        return {"PATH": os.environ["PATH"], "NACHLASS_MANIFEST": str(self.manifest_file), **variables}
+        """Return the environment of a launched process: nothing of this one's but PATH, and no wait at its end."""
+        settings = {"NACHLASS_MANIFEST": str(self.manifest_file), "NACHLASS_DRAIN": "0"}
+        return {"PATH": os.environ["PATH"], **settings, **variables}
 
     def run_web(
         self, *arguments: str, python: str = sys.executable, **variables: str

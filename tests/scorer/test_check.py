@@ -52,6 +52,11 @@ def test_a_text_classifier_is_described(image: Image) -> None:
         "sample_shape": [4],
         "example": "The quick brown fox jumps over the lazy dog.",
         "example_is_real": False,
+        "merging": {
+            "is_reviewed": True,
+            "is_proven": True,
+            "reason": "each step treats rows one by one, and calls of many rows answered as calls of one",
+        },
     }
     assert report["predictions"] == models.TEXT_LABELS
     assert [stage["format"] for stage in report["stages"]] == ["pickle", "pickle"]

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scorer.decode import Batch, decode
+from scorer.decode import Batch, Decoder
 from scorer.errors import RequestError
+from scorer.inputs import Assembler
 from scorer.manifest import Column, Input
 
 TEXT = Input(kind="text", width=1, dtype="list")
@@ -39,11 +40,11 @@ def test_any_json_is_rows_or_a_refusal(spec: Input, value: Any) -> None:
     refusal: RequestError | None = None
     batch: Batch | None = None
     try:
-        batch = decode(value, spec)
+        batch = Decoder(spec).decode(value)
     except RequestError as error:
         refusal = error
     if refusal is not None:
         assert refusal.message
         assert 400 <= refusal.status < 500
     if batch is not None:
-        assert len(batch.data) == batch.size >= 1
+        assert len(Assembler(spec).assemble(batch.rows)) == len(batch.rows) >= 1

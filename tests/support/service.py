@@ -99,7 +99,7 @@ def running_service(
         process = subprocess.Popen(
             command,
             cwd=cwd,
-            env=env,
+            env={"NACHLASS_DRAIN": "0", **env},  # The test is its only client.
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -1,0 +1,157 @@
+"""One client's connection: uvicorn's httptools protocol with the limits that it lacks.
+
+Nothing here makes a timer for a request: one sweep a second looks at all connections of the worker.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from .encode import dump
+from .errors import error_body
+from .life import Life
+
+MOST_HEADER_BYTES = 16 * 1024
+MOST_HEADER_FIELDS = 100
+HEADERS_S = 10.0
+BODY_IDLE_S = 10.0
+BODY_S = 60.0
+SLOW_READER_S = 30.0
+_NEVER = float("inf")
+
+
+class Connection(HttpToolsProtocol):
+    """Refuses what is too long or too slow, and tells clients to go elsewhere when the worker is about to end."""
+
+    life: Life
+    """Of the worker; set on a subclass of its own."""
+    idle_s: float
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to wait for a first request."""
+        super().connection_made(transport)
+        self._idle_since = self.loop.time()
+        self._headers_since = _NEVER
+        self._body_since = _NEVER
+        self._last_data = _NEVER
+        self._unread_since = _NEVER
+        self._header_bytes = 0
+        self._is_refused = False
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; what is still unfinished after that is what the sweep looks at."""
+        if self._is_refused:
+            return
+        now = self.loop.time()
+        self._last_data = now
+        self._idle_since = _NEVER
+        if self._headers_since is _NEVER and self._body_since is _NEVER:
+            self._headers_since = now
+        super().data_received(data)
+        if self._headers_since is not _NEVER and self.parser is not None:
+            # httptools keeps a field until it is whole, however long it is.
+            self._header_bytes += len(data)
+            if self._header_bytes > MOST_HEADER_BYTES:
+                self._refuse_headers()
+
+    def on_message_begin(self) -> None:
+        """Count anew."""
+        super().on_message_begin()
+        self._header_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        """Start answering, unless there is too much of them."""
+        if self._is_refused:
+            return
+        self._headers_since = _NEVER
+        fields = self.headers
+        if len(fields) > MOST_HEADER_FIELDS or (
+            len(self.url) + sum(len(name) + len(value) + 4 for name, value in fields) > MOST_HEADER_BYTES
+        ):
+            self._refuse_headers()
+            return
+        self._body_since = self._last_data
+        super().on_headers_complete()
+        if self.life.is_ending and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """Pass it on."""
+        if not self._is_refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Note that the client has nothing to send for now."""
+        self._body_since = _NEVER
+        if not self._is_refused:
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, or wait for it: the sweep ends that, and not a timer for each."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._headers_since is _NEVER and self._body_since is _NEVER:
+            self._idle_since = self.loop.time()
+
+    def pause_writing(self) -> None:
+        """Note since when the client doesn't read."""
+        super().pause_writing()
+        self._unread_since = self.loop.time()
+
+    def resume_writing(self) -> None:
+        """Note that it reads again."""
+        super().resume_writing()
+        self._unread_since = _NEVER
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, as everything else is refused."""
+        self._refuse(400, msg, "invalid-request")
+
+    def sweep(self, now: float) -> None:
+        """End what has lasted too long; `now` is the loop's time."""
+        if self.transport.is_closing():
+            if now - self._unread_since > SLOW_READER_S:
+                self.transport.abort()
+            return
+        if now - self._unread_since > SLOW_READER_S:
+            self.transport.abort()
+        elif now - self._idle_since > self.idle_s:
+            self.transport.close()
+        elif now - self._headers_since > HEADERS_S:
+            self._refuse(408, f"The headers took longer than {HEADERS_S:g} seconds.", "request-timeout")
+        elif self._body_since is not _NEVER and not self.flow.read_paused:
+            if now - self._last_data > BODY_IDLE_S:
+                self._give_up(f"Nothing of the body came for {BODY_IDLE_S:g} seconds.")
+            elif now - self._body_since > BODY_S:
+                self._give_up(f"The body took longer than {BODY_S:g} seconds.")
+
+    def _give_up(self, problem: str) -> None:
+        """Answer in place of the application, which waits for the rest of the body and is told that there is none."""
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_started:
+            cycle.disconnected = True
+            self._refuse(408, problem, "request-timeout")
+            cycle.message_event.set()
+        else:
+            self.transport.abort()
+
+    def _refuse_headers(self) -> None:
+        problem = f"The headers are longer than {MOST_HEADER_BYTES} bytes, or more than {MOST_HEADER_FIELDS}."
+        self._refuse(431, problem, "headers-too-large")
+
+    def _refuse(self, status: int, problem: str, code: str) -> None:
+        self._is_refused = True
+        body = dump(error_body(problem, code=code))
+        head = [STATUS_LINE[status]]
+        for name, value in self.server_state.default_headers:
+            head.extend([name, b": ", value, b"\r\n"])
+        head.append(b"content-type: application/json\r\nx-content-type-options: nosniff\r\n")
+        head.append(b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body))
+        self.transport.write(b"".join(head) + body)
+        self.transport.close()

@@ -1,0 +1,18 @@
+"""How far a worker is with its life, which its application, its connections and its process have to agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+
+async def _nothing() -> None:
+    pass
+
+
+@dataclass(kw_only=True, slots=True)
+class Life:
+    """`is_ending` from the signal to end on, while requests are still taken; `prepare` runs before the first one is."""
+
+    is_ending: bool = False
+    prepare: Callable[[], Awaitable[None]] = _nothing

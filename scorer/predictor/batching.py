@@ -1,0 +1,216 @@
+"""The service's predictor: one call at a time, to a process of its own, with the rows of all who wait if that is sound.
+
+A call starts at the end of a turn of the event loop, so that requests that were read together go together; those that
+come while it lasts go into the next one. Nobody waits for a timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..decode import Batch
+from ..errors import FAILED, RequestError, UnansweredError
+from . import link as links
+from . import wire
+from .link import Link
+from .pace import Pace
+from .queue import Job, Piece, Queue
+
+_log = logging.getLogger("nachlass")
+
+_MOST_CALL_BYTES = 4 * 1024 * 1024
+_MOST_WAITING_BYTES = 256 * 1024 * 1024
+_CHECKED_EVERY = 1000
+
+Observe = Callable[[float, Sequence[object]], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """How long a call of `predict` may last, how many requests may wait, and whether their rows may share a call."""
+
+    predict_timeout_s: float
+    queue: int
+    merges: bool
+
+
+class BatchingPredictor:
+    """Answers for one worker. It has to be used on one event loop."""
+
+    def __init__(self, keeper: socket.socket, limits: Limits, observe: Observe) -> None:
+        """Take over the keeper's socket.
+
+        Args:
+            keeper: See `keeper.start`.
+            limits: See there.
+            observe: Told, for each request that is answered, its share of the seconds and the predictions.
+        """
+        self._keeper = keeper
+        keeper.settimeout(0)
+        self._most_jobs = limits.queue
+        self._timeout_s = limits.predict_timeout_s
+        self._observe = observe
+        self._pace = Pace()
+        self._queue = Queue(self._pace, merges=limits.merges, most_bytes=_MOST_CALL_BYTES)
+        self._link: Link | None = None
+        self._pieces: list[Piece] = []
+        self._is_scheduled = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._merged_calls = 0
+        self._starting: asyncio.Task[None] | None = None
+        self._has_killed = False
+
+    async def start(self) -> None:
+        """Start the process that predicts, so that the first request needn't wait for it."""
+        await self._start()
+
+    async def predict(self, batch: Batch, *, size_bytes: int) -> list[object]:
+        """Return one JSON value per row of the batch.
+
+        Args:
+            batch: The rows.
+            size_bytes: How long they were in the request.
+
+        Raises:
+            RequestError: The model refuses the values.
+            UnansweredError: There is no answer: too many wait, the call took too long, or the model's code failed.
+        """
+        queue = self._queue
+        if queue.jobs >= self._most_jobs or (queue.jobs and queue.size_bytes + size_bytes > _MOST_WAITING_BYTES):
+            raise UnansweredError(
+                "Too many requests wait for a prediction. Send this one again later.",
+                code="overloaded",
+                status=503,
+                retry_after_s=1,
+            )
+        job = Job(rows=batch.rows, size_bytes=size_bytes, future=asyncio.get_running_loop().create_future())
+        queue.add(job)
+        self._schedule()
+        try:
+            return await job.future
+        except _RefusedError as refused:
+            pointer = batch.null_pointer if refused.is_about_missing else None
+            raise RequestError(refused.message, code="refused-by-model", pointer=pointer) from None
+
+    # --- calls ---
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled and not self._pieces:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._call)
+
+    def _call(self) -> None:
+        self._is_scheduled = False
+        if self._pieces:
+            return
+        if self._link is None:
+            if self._starting is None:
+                self._starting = asyncio.get_running_loop().create_task(self._start())
+            return
+        self._pieces = self._queue.next()
+        if not self._pieces:
+            return
+        is_checked = False
+        if len(self._pieces) > 1:
+            self._merged_calls += 1
+            is_checked = self._merged_calls % _CHECKED_EVERY == 0
+        self._link.call([piece.rows for piece in self._pieces], is_checked=is_checked)
+        self._deadline = asyncio.get_running_loop().call_later(self._timeout_s, self._is_late)
+
+    def _is_answered(self, reply: wire.Reply) -> None:
+        seconds, outcomes, differs = reply
+        pieces, self._pieces = self._pieces, []
+        self._stop_clock()
+        self._pace.observe(sum(len(piece.rows) for piece in pieces), seconds)
+        if differs:
+            self._queue.merges = False
+            _log.warning("Merging changed what the model predicts: from now on each request is predicted alone.")
+        self._call()  # The predictor need not wait for what follows.
+        share_s = seconds / len(pieces)
+        for piece, outcome in zip(pieces, outcomes, strict=True):
+            self._settle(piece, outcome, share_s)
+
+    def _settle(self, piece: Piece, outcome: wire.Outcome, seconds: float) -> None:
+        job = piece.job
+        if outcome[0] == "values":
+            self._observe(seconds, outcome[1])
+            job.values = job.values + outcome[1] if job.values else outcome[1]
+            if len(job.values) == len(job.rows) and not job.future.done():
+                job.future.set_result(job.values)
+        elif job.future.done():
+            pass  # Its client has gone, or another slice of it failed.
+        elif outcome[0] == "refused":
+            job.future.set_exception(_RefusedError(outcome[1], is_about_missing=outcome[2]))
+        else:
+            job.future.set_exception(UnansweredError(FAILED, code="internal-error", status=500, log=outcome[1]))
+
+    # --- the predictor's life ---
+
+    async def _start(self) -> None:
+        try:
+            self._link, status = await links.connect(self._keeper, self._is_answered, self._is_lost)
+        except OSError as error:
+            # Nothing predicts any more: gunicorn starts another worker.
+            _log.critical("The worker ends: %s", error)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        finally:
+            self._starting = None
+        if status and not self._has_killed:
+            _log.error("The process that predicted has ended: %s.", _describe(status))
+        self._has_killed = False
+        self._schedule()
+
+    def _is_late(self) -> None:
+        self._has_killed = True
+        text = f"The model took longer than {self._timeout_s:g} s to predict."
+        self._replace(UnansweredError(text, code="predict-timeout", status=504))
+
+    def _is_lost(self) -> None:
+        text = "The model ended the process that predicts."
+        self._replace(UnansweredError(text, code="predictor-ended", status=500))
+
+    def _replace(self, cause: UnansweredError) -> None:
+        """Start another predictor, and call it with each request of the call alone, to find the guilty one.
+
+        A request that was alone is guilty if the call took too long, or if it is the second time: the predictor may
+        have been killed from outside.
+        """
+        _log.error("%s It is started anew.", cause.message)
+        self._stop_clock()
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+        pieces, self._pieces = self._pieces, []
+        if len(pieces) == 1 and (self._has_killed or pieces[0].job.is_suspect):
+            if not pieces[0].job.future.done():
+                pieces[0].job.future.set_exception(cause)
+        else:
+            self._queue.put_back(pieces)
+        self._schedule()
+
+    def _stop_clock(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class _RefusedError(Exception):
+    def __init__(self, message: str, *, is_about_missing: bool) -> None:
+        super().__init__(message)
+        self.message = message
+        self.is_about_missing = is_about_missing
+
+
+def _describe(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        hint = ", perhaps for want of memory" if number == signal.SIGKILL else ""
+        return f"killed by signal {number} ({signal.Signals(number).name}){hint}"
+    return f"exit status {os.waitstatus_to_exitcode(status)}"

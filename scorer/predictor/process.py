@@ -1,0 +1,75 @@
+"""The predictor process: the only place of the service where the model's code runs."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import signal
+import socket
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..same import same
+from . import wire
+from .answers import Answerer, RefusalError
+
+_MOST_TRACEBACK_CHARACTERS = 20_000
+
+
+def run(channel: socket.socket, answerer: Answerer) -> None:
+    """Answer calls until the worker has ended."""
+    _die_first()
+    while (call := wire.receive(channel)) is not None:
+        channel.sendall(wire.pack(_reply(call, answerer)))
+
+
+def ignore_signals() -> None:
+    """Leave ending to the worker, which finishes what is being answered: a terminal sends its signals to all."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _die_first() -> None:
+    """Where memory is short, let the kernel take this process, which is replaced, and not the worker."""
+    with contextlib.suppress(OSError):  # It is no Linux, or a container that shows no /proc.
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _reply(call: wire.Call, answerer: Answerer) -> wire.Reply:
+    parts, is_checked = call
+    started = time.perf_counter()
+    if len(parts) == 1:
+        outcomes, differs = [_outcome(answerer, parts[0])], False
+    else:
+        outcomes, differs = _merged(answerer, parts), False
+        if is_checked:
+            alone = [_outcome(answerer, part) for part in parts]
+            differs = not all(map(_agree, outcomes, alone))
+            outcomes = alone
+    return time.perf_counter() - started, outcomes, differs
+
+
+def _merged(answerer: Answerer, parts: Sequence[list[Any]]) -> list[wire.Outcome]:
+    try:
+        values = answerer.answer(list(itertools.chain.from_iterable(parts)))
+    # One of them is at fault, and the others must not know.
+    except BaseException:  # noqa: BLE001 - whatever the model's code raises
+        return [_outcome(answerer, part) for part in parts]
+    rest = iter(values)
+    return [("values", list(itertools.islice(rest, len(part)))) for part in parts]
+
+
+def _outcome(answerer: Answerer, rows: Sequence[Any]) -> wire.Outcome:
+    try:
+        return "values", answerer.answer(rows)
+    except RefusalError as refusal:
+        return "refused", refusal.message, refusal.is_about_missing
+    except BaseException:  # noqa: BLE001 - SystemExit as well: it ends no more than this call
+        return "failed", traceback.format_exc()[-_MOST_TRACEBACK_CHARACTERS:]
+
+
+def _agree(left: wire.Outcome, right: wire.Outcome) -> bool:
+    return left[0] == right[0] and (left[0] != "values" or same(left[1], right[1]))

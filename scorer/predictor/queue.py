@@ -1,0 +1,127 @@
+"""Which rows of which requests go into the next call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .pace import Pace
+
+
+@dataclass(kw_only=True, eq=False, slots=True)
+class Job:
+    """One request's rows on their way; `future` gets their values, or what became of them instead."""
+
+    rows: Sequence[Any]
+    size_bytes: int
+    future: asyncio.Future[list[Any]]
+    sent: int = 0
+    values: list[Any] = field(default_factory=list)
+    is_suspect: bool = False
+    """A call that it was part of took the predictor with it: it goes alone from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows of one request, from `start` on."""
+
+    job: Job
+    start: int
+    rows: list[Any]
+
+
+class Queue:
+    """Requests that wait, in the order of their arrival; long ones take turns with short ones, a slice at a time."""
+
+    def __init__(self, pace: Pace, *, merges: bool, most_bytes: int) -> None:
+        self.merges = merges
+        self._pace = pace
+        self._most_bytes = most_bytes
+        self._suspects: deque[Job] = deque()
+        self._short: deque[Job] = deque()
+        self._long: deque[Job] = deque()
+        self._was_long = False
+        self.jobs = 0
+        self.size_bytes = 0
+
+    def add(self, job: Job) -> None:
+        """Append a request."""
+        self.jobs += 1
+        self.size_bytes += job.size_bytes
+        is_long = self.merges and len(job.rows) > self._pace.rows
+        (self._long if is_long else self._short).append(job)
+
+    def put_back(self, pieces: Sequence[Piece]) -> None:
+        """Take back what a call was lost with, to go first and each request alone."""
+        for piece in reversed(pieces):
+            if piece.job.sent >= len(piece.job.rows):
+                self.jobs += 1
+                self.size_bytes += piece.job.size_bytes
+            else:
+                self._long.remove(piece.job)
+            piece.job.sent, piece.job.is_suspect = piece.start, True
+            self._suspects.appendleft(piece.job)
+
+    def next(self) -> list[Piece]:
+        """Take what goes into the next call, [] when nobody waits."""
+        while self._suspects:
+            job = self._suspects.popleft()
+            if not job.future.done():
+                return [self._rest(job)]
+            self._forget(job)
+        while self._long and (not self._short or not self._was_long):
+            piece = self._slice()
+            if piece is not None:
+                self._was_long = True
+                return [piece]
+        self._was_long = False
+        return self._merged() or (self.next() if self._long else [])
+
+    def drain(self) -> list[Job]:
+        """Take all that waits."""
+        jobs = [*self._suspects, *self._short, *self._long]
+        for waiting in (self._suspects, self._short, self._long):
+            waiting.clear()
+        self.jobs = self.size_bytes = 0
+        return jobs
+
+    def _merged(self) -> list[Piece]:
+        pieces: list[Piece] = []
+        rows = size_bytes = 0
+        limit = self._pace.rows
+        while self._short:
+            job = self._short[0]
+            if job.future.done():  # Its client has gone.
+                self._forget(self._short.popleft())
+                continue
+            rows, size_bytes = rows + len(job.rows), size_bytes + job.size_bytes
+            if pieces and (not self.merges or rows > limit or size_bytes > self._most_bytes):
+                break
+            pieces.append(self._rest(self._short.popleft()))
+        return pieces
+
+    def _slice(self) -> Piece | None:
+        job = self._long.popleft()
+        if job.future.done():
+            self._forget(job)
+            return None
+        piece = Piece(job, job.sent, list(job.rows[job.sent : job.sent + self._pace.rows]))
+        job.sent += len(piece.rows)
+        if job.sent < len(job.rows):
+            self._long.append(job)
+        else:
+            self._forget(job)
+        return piece
+
+    def _rest(self, job: Job) -> Piece:
+        self._forget(job)
+        piece = Piece(job, job.sent, list(job.rows[job.sent :]))
+        job.sent = len(job.rows)
+        return piece
+
+    def _forget(self, job: Job) -> None:
+        self.jobs -= 1
+        self.size_bytes -= job.size_bytes

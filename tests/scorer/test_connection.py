@@ -1,0 +1,199 @@
+"""Clients that send too much, too slowly or nothing at all, and those that are there when the service is to end."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.scorer.image import Image
+from tests.support.service import Service
+
+Serve = Callable[..., Any]
+
+POST = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
+@contextlib.contextmanager
+def connected(service: Service) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=100) as client:
+        yield client
+
+
+def everything(client: socket.socket) -> bytes:
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        while data := client.recv(65536):
+            received += data
+    return received
+
+
+def memory_of(pid: int) -> int:
+    """Return the resident bytes of a process and its descendants."""
+    total = 0
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+            if int(fields["PPid"]) == pid or int(fields["Pid"]) == pid:
+                total += int(fields["VmRSS"].split()[0]) * 1024
+    return total
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [b"X-Long: " + b"a" * 20_000 + b"\r\n", b"".join(b"X-%d: a\r\n" % i for i in range(101))],
+    ids=["long", "many"],
+)
+def test_too_much_of_headers_is_refused(spam: Service, headers: bytes) -> None:
+    with connected(spam) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n")
+        answer = everything(client)
+    assert answer.startswith(b"HTTP/1.1 431 "), answer
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "headers-too-large"
+
+
+def test_many_headers_are_fine(spam: Service) -> None:
+    headers = {f"X-{i}": "a" * 100 for i in range(90)}
+    assert spam.request("GET", "/healthz", None, headers).status == 200
+
+
+def test_a_hundred_megabytes_of_headers_take_no_memory(spam: Service) -> None:
+    before = memory_of(spam.process.pid)
+    for _ in range(3):
+        with connected(spam) as client, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            client.sendall(b"GET / HTTP/1.1\r\nX-Long: ")
+            for _ in range(100):
+                client.sendall(b"a" * 1_000_000)
+    assert memory_of(spam.process.pid) - before < 5_000_000
+
+
+def test_no_http_is_answered_as_every_mistake_is(spam: Service) -> None:
+    with connected(spam) as client:
+        client.sendall(b"\0\1\2 nonsense\r\n\r\n")
+        answer = everything(client)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "invalid-request"
+
+
+def _after(service: Service, pieces: list[bytes], pause_s: float) -> tuple[float, bytes]:
+    """Send pieces with pauses between them; return the seconds until the connection ended, and what came."""
+    with connected(service) as client:
+        started = time.monotonic()
+        answer = b""
+        client.settimeout(pause_s)
+        for piece in pieces:
+            try:
+                client.sendall(piece)
+                data = client.recv(65536)
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+            answer += data
+            break
+        client.settimeout(100)
+        answer += everything(client)
+        return time.monotonic() - started, answer
+
+
+def test_who_is_slow_is_not_waited_for(spam: Service) -> None:
+    dripping_headers = [POST, *[b"X-A: b\r\n"] * 60]
+    stopping_body = [POST + b"Content-Length: 100\r\n\r\n", b'["']
+    dripping_body = [POST + b"Content-Length: 1000\r\n\r\n", *[b" "] * 200]
+    with ThreadPoolExecutor(3) as pool:
+        headers = pool.submit(_after, spam, dripping_headers, 0.5)
+        stopped = pool.submit(_after, spam, stopping_body, 0.1)
+        dripped = pool.submit(_after, spam, dripping_body, 1.0)
+        assert spam.predict(["tasty"]) == ["spam"]
+        for future, low, high in ((headers, 9, 14), (stopped, 9, 14), (dripped, 59, 65)):
+            seconds, answer = future.result()
+            assert low < seconds < high, answer
+            assert answer.startswith(b"HTTP/1.1 408 "), answer
+            assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "request-timeout"
+    assert "Traceback" not in spam.log()
+
+
+def test_who_reads_nothing_is_cut_off(spam: Service) -> None:
+    requests = 20_000  # Their answers are more than the buffers of both sides hold.
+    with connected(spam) as client:
+        asking = threading.Thread(target=_send, args=(client, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * requests))
+        asking.start()
+        time.sleep(40)
+        answers = everything(client)
+        asking.join()
+    assert 0 < answers.count(b"HTTP/1.1 200 OK") < requests
+
+
+def _send(client: socket.socket, data: bytes) -> None:
+    with contextlib.suppress(OSError):
+        client.sendall(data)
+
+
+def test_ten_thousand_idle_connections(spam: Service) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(10_000 if _most_files() > 25_000 else 400):
+            stack.enter_context(connected(spam))
+        started = time.perf_counter()
+        assert spam.predict(["tasty"]) == ["spam"]
+        assert time.perf_counter() - started < 1
+
+
+def _most_files() -> int:
+    import resource  # noqa: PLC0415
+
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def test_an_ending_service_answers_all_that_still_come(spam_image: Image, serve: Serve) -> None:
+    """Clients with pooled connections that try nothing twice: each leaves a connection that says that it closes."""
+    failures: list[str] = []
+    answered: list[float] = []
+    leave = threading.Event()
+
+    def work(service: Service) -> None:
+        connection: http.client.HTTPConnection | None = None
+        while not leave.is_set():
+            if connection is None:
+                connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
+            try:
+                connection.request("POST", "/predict", '["tasty"]', {"Content-Type": "application/json"})
+                answer = connection.getresponse()
+                body = answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                failures.append(repr(error))
+                return
+            if body != b'["spam"]':
+                failures.append(f"{answer.status} {body!r}")
+            answered.append(time.monotonic())
+            if answer.getheader("Connection") == "close":
+                connection.close()
+                connection = None
+            time.sleep(0.005)
+
+    with serve(spam_image, NACHLASS_DRAIN="4", NACHLASS_WORKERS="2") as service, ThreadPoolExecutor(8) as pool:
+        workers = [pool.submit(work, service) for _ in range(8)]
+        time.sleep(1)
+        asked = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        ready = service.get("/readyz")
+        assert (ready.status, ready.json()) == (503, {"status": "ending"})
+        assert service.get("/healthz").headers["connection"] == "close"
+        time.sleep(2.5)
+        leave.set()
+        for worker in workers:
+            worker.result()
+        assert service.process.wait(20) == 0
+        assert time.monotonic() - asked < 10
+    assert not failures
+    assert max(answered) - asked > 2
