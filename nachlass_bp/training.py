@@ -24,9 +24,10 @@ from nachlass_bp.output import Output, size_text
 from nachlass_bp.provenance import Run
 from nachlass_bp.recording import Ran, Recorder
 from nachlass_bp.room import Room
-from nachlass_bp.runner import execution
+from nachlass_bp.runner import execution, kept
 from nachlass_bp.runner.kept import kept_notebook_named
 from nachlass_bp.runner.kernel import KernelConfiguration
+from nachlass_bp.runner.renewed import renewed
 from nachlass_bp.tree import WorkingTree
 
 _ELSEWHERE = "a later notebook needs a file outside the repository, which only a run can make"
@@ -195,9 +196,9 @@ class _Trainer:
         if decision.stored is None:
             self._run(notebook, directory, key)
         else:
-            self._reuse(notebook, decision.stored, session)
+            self._reuse(notebook, directory, decision.stored, session)
 
-    def _reuse(self, notebook: Notebook, stored: Stored, session: Session) -> None:
+    def _reuse(self, notebook: Notebook, directory: Path, stored: Stored, session: Session) -> None:
         store, trace = session.store, stored.trace
         self.has_reused = True  # Also if it fails: then a run mends it.
         self.desk.reuse(trace.outputs)
@@ -210,11 +211,12 @@ class _Trainer:
         if trace.samples is not None:
             self._samples.append(store.path_of(trace.samples))
         if trace.executed is not None:
-            self._executed[notebook.name] = store.path_of(trace.executed)
-        kept = _kept_file(self._room.context, notebook)
-        if kept is not None and trace.executed is not None:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            store.restore(trace.executed, kept, mode=0o600)
+            file = _kept_file(self._room.context, notebook) or directory / "executed.ipynb"
+            try:
+                kept.write(file, renewed(store.path_of(trace.executed), notebook.parameterised.content))
+            except ValueError as error:
+                raise BlobError(f"the executed notebook can't be read: {error}") from error
+            self._executed[notebook.name] = file
 
     def _run(self, notebook: Notebook, directory: Path, key: Key | None) -> None:
         """Run the notebook, and keep what there is to keep of the run."""

@@ -23,6 +23,24 @@ _SHARE = 20
 """Saving may cost a twentieth of the time at most: a notebook with large outputs is saved less often."""
 
 
+def write(file: Path, notebook: str) -> None:
+    """Write an executed notebook, whole or not at all.
+
+    Raises:
+        OSError: The file can't be written.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.parent / f".part-{os.getpid()}"
+    try:
+        # Outputs can show rows of the data: for the person who builds and nobody else on the machine.
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as opened:
+            opened.write(notebook)
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 class KeptNotebook:
     """Writes the notebook that is being executed to a file, at its end and now and then before.
 
@@ -62,16 +80,7 @@ class KeptNotebook:
         """
         if self._file is None:
             return
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        part = self._file.parent / f".part-{os.getpid()}"
-        try:
-            # Outputs can show rows of the data: for the person who builds and nobody else on the machine.
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(_v4.writes(self._shown()))
-            part.replace(self._file)
-        finally:
-            part.unlink(missing_ok=True)
+        write(self._file, str(_v4.writes(self._shown())))
 
     def _shown(self) -> Any:
         """Return the notebook with what may be shown of its outputs; the rest of it is its author's text."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import nbformat
 
 from tests.phases.conftest import Workshop
 from tests.support.layers import unreadable_files
@@ -92,3 +95,25 @@ def test_notebooks_are_published_as_long_as_somebody_asks_for_it(workshop: Works
     with workshop.phases.serve() as service:
         assert service.get("/notebooks/").status == 404
         assert "/notebooks/" not in service.get("/").json()["routes"]
+
+
+def test_what_is_no_code_is_as_its_author_has_it_now(workshop: Workshop, tmp_path: Path) -> None:
+    notebooks = {"notebooks/01-features.ipynb": ("'the same output'",), "train.ipynb": LOGISTIC_REGRESSION}
+    repository = write_repository(tmp_path / "repository", notebooks)
+    file = repository / "notebooks/01-features.ipynb"
+
+    def say(text: str) -> None:
+        notebook: Any = nbformat.read(file, as_version=4)  # type: ignore[no-untyped-call]
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        notebook.cells = [nbformat.v4.new_markdown_cell(text), *code]  # type: ignore[no-untyped-call]
+        nbformat.write(notebook, file)  # type: ignore[no-untyped-call]
+
+    say("# Patients of ward 7")
+    published(workshop, repository, NACHLASS_PUBLISH_NOTEBOOKS="outputs")
+    assert b"Patients of ward 7" in files_of(workshop)[PAGES[0]]
+
+    say("# Patients")
+    built = published(workshop, repository, NACHLASS_PUBLISH_NOTEBOOKS="outputs")
+    assert "01-features.ipynb: reused" in built.output
+    assert b"ward 7" not in b"".join(files_of(workshop).values())
+    assert b"the same output" in files_of(workshop)[PAGES[0]]
