@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from .manifest import Input, Merging
-from .model import nested_estimators
+from .model import FittedPipeline
 from .predictor.answers import Answerer
 from .predictor.pace import MOST_ROWS
 from .reviewed import REVIEWED
 from .same import same
 
 _SIZES = (1, 2, 3, 17, 64, MOST_ROWS)
-_MOST_POOL = 200
+_MOST_POOL = 64
 _POOL_S = 3.0
 _UNSEEN = "nachlass: never seen"
 
+_DATA = frozenset({"numpy", "pandas", "scipy"})
 _KERNELS = "sklearn.gaussian_process.kernels"
 
 
@@ -47,13 +48,35 @@ def find_merging(pipeline: Any, spec: Input, rows: Sequence[Any], *, is_repeatab
 
 
 def _unreviewed(pipeline: Any) -> Iterator[str]:
-    for estimator in nested_estimators(pipeline):
+    for estimator in _estimators(pipeline, set()):
         kind = type(estimator)
-        is_ours = kind.__module__.split(".")[0] == "sklearn" or kind.__name__ == "FittedPipeline"
-        if kind.__module__ == _KERNELS:
+        is_of_sklearn = kind.__module__.split(".")[0] == "sklearn"
+        # A tree, a binner, a kernel: parts of an estimator, which was reviewed with them.
+        if is_of_sklearn and (kind.__name__.startswith("_") or not hasattr(estimator, "get_params")):
             continue
-        if not is_ours or kind.__name__ not in REVIEWED or _has_functions_of_all_rows(estimator):
+        if kind.__module__ == _KERNELS or kind is FittedPipeline:
+            continue
+        if not is_of_sklearn or kind.__name__ not in REVIEWED or _has_functions_of_all_rows(estimator):
             yield kind.__name__
+
+
+def _estimators(value: Any, seen: set[int]) -> Iterator[Any]:
+    """Yield whatever transforms or predicts in a pipeline, be it an estimator of scikit-learn's kind or not."""
+    if id(value) in seen or isinstance(value, type) or type(value).__module__.split(".")[0] in _DATA:
+        return
+    seen.add(id(value))
+    children: Iterable[Any] = ()
+    if isinstance(value, (list, tuple)):
+        children = value
+    elif isinstance(value, dict):
+        children = value.values()
+    elif any(hasattr(value, method) for method in ("transform", "predict", "get_params")):
+        yield value
+        children = vars(value).values() if hasattr(value, "__dict__") else ()
+    # A vocabulary has a million entries, and none of them is an estimator; a pair's first may be a name.
+    if isinstance(value, tuple) or not isinstance(next(iter(children), None), (str, bytes, int, float)):
+        for child in children:
+            yield from _estimators(child, seen)
 
 
 def _has_functions_of_all_rows(estimator: Any) -> bool:

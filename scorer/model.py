@@ -232,14 +232,9 @@ def _step_names(names: Sequence[str]) -> list[str]:
     return unique
 
 
-def nested_estimators(estimator: Any) -> Iterator[Any]:
-    """Yield the estimator and every one inside it, each once."""
-    yield from _walk(estimator, set())
-
-
 def _use_one_job(estimator: Any) -> None:
     """Set `n_jobs` to 1 on every estimator inside: for one request a pool costs more than it gives."""
-    for part in nested_estimators(estimator):
+    for part in _walk(estimator, set()):
         if getattr(part, "n_jobs", None) not in (None, 1):
             part.n_jobs = 1
 

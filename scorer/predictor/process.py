@@ -47,7 +47,7 @@ def _reply(call: wire.Call, answerer: Answerer) -> wire.Reply:
         outcomes, differs = _merged(answerer, parts), False
         if is_checked:
             alone = [_outcome(answerer, part) for part in parts]
-            differs = not all(map(_agree, outcomes, alone))
+            differs = not _agree(outcomes, alone)
             outcomes = alone
     return time.perf_counter() - started, outcomes, differs
 
@@ -71,5 +71,11 @@ def _outcome(answerer: Answerer, rows: Sequence[Any]) -> wire.Outcome:
         return "failed", traceback.format_exc()[-_MOST_TRACEBACK_CHARACTERS:]
 
 
-def _agree(left: wire.Outcome, right: wire.Outcome) -> bool:
-    return left[0] == right[0] and (left[0] != "values" or same(left[1], right[1]))
+def _agree(left: Sequence[wire.Outcome], right: Sequence[wire.Outcome]) -> bool:
+    if [each[0] for each in left] != [each[0] for each in right]:
+        return False
+    return same(_values(left), _values(right))
+
+
+def _values(outcomes: Sequence[wire.Outcome]) -> list[Any]:
+    return [value for outcome in outcomes if outcome[0] == "values" for value in outcome[1]]

@@ -1,0 +1,163 @@
+"""Which requests share a call of predict, and that nobody can tell from the answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LinearRegression
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import all_estimators
+
+from scorer.reviewed import REVIEWED
+from tests.scorer import models
+from tests.scorer.image import Image
+from tests.support.service import Service
+
+Serve = Callable[..., Any]
+NewImage = Callable[[], Image]
+
+# Each predicts the double of its one column, in its own way; the first says in the log how many rows it was given.
+STEPS = """
+import sys, time
+import numpy as np
+
+class Step:
+    def fit(self, X, y=None):
+        return self
+
+class Telling(Step):
+    def predict(self, X):
+        print("rows:", len(X), file=sys.stderr, flush=True)
+        if (X < 0).any():
+            raise ValueError("negative")
+        return [2 * row[0] for row in X.tolist()]
+
+class Centred(Step):
+    def predict(self, X):
+        return (2 * X[:, 0] - X[:, 0].mean()).tolist()
+
+class Sorted(Step):
+    def predict(self, X):
+        return sorted(2 * X[:, 0])
+
+class Sneaky(Step):
+    def predict(self, X):
+        time.sleep(0.003)
+        return [value + (len(X) > 1 and value == 1000.5) for value in X[:, 0].tolist()]
+"""
+
+
+def image_of(new_image: NewImage, step: str, sample: Any = ((1.0,), (2.0,), (3.0,))) -> tuple[Image, dict[str, Any]]:
+    image = new_image()
+    (image.app / "steps.py").write_text(STEPS)
+    image.write_stages([b"csteps\n%b\n)\x81." % step.encode()])
+    report = image.check([np.array(sample)])
+    image.finish(report)
+    return image, report["model"]["merging"]
+
+
+def merging_of(new_image: NewImage, stages: list[Any], sample: Any) -> dict[str, Any]:
+    image = new_image()
+    image.write_stages(stages)
+    report = image.check([sample])
+    assert report["ok"], report
+    found: dict[str, Any] = report["model"]["merging"]
+    return found
+
+
+def call_sizes(service: Service) -> list[int]:
+    return [int(size) for size in re.findall(r"^rows: (\d+)$", service.log(), re.MULTILINE)]
+
+
+@pytest.mark.parametrize(
+    ("stages", "sample"),
+    [
+        (models.text_stages, models.TEXTS),
+        (models.flower_stages, models.FLOWERS),
+        (models.house_stages, models.HOUSES),
+        (models.line_stages, [[1.0], [3.0]]),
+    ],
+    ids=["texts", "array", "frame", "line"],
+)
+def test_models_of_scikit_learn_share(new_image: NewImage, stages: Callable[[], list[Any]], sample: Any) -> None:
+    merging = merging_of(new_image, stages(), sample)
+    assert (merging["is_reviewed"], merging["is_proven"]) == (True, True), merging
+
+
+def test_a_function_of_all_rows_is_not_reviewed(new_image: NewImage) -> None:
+    X = np.array([[1.0], [2.0], [4.0]])  # noqa: N806 - as scikit-learn calls it
+    stages = [FunctionTransformer(np.log).fit(X), LinearRegression().fit(np.log(X), [1, 2, 3])]
+    merging = merging_of(new_image, stages, X)
+    assert (merging["is_reviewed"], merging["is_proven"]) == (False, True)
+    assert "FunctionTransformer" in merging["reason"]
+
+
+@pytest.mark.parametrize("step", ["Centred", "Sorted"])
+def test_rows_that_depend_on_others_are_found_out(new_image: NewImage, serve: Serve, step: str) -> None:
+    image, merging = image_of(new_image, step)
+    assert not merging["is_proven"]
+    assert "answered otherwise" in merging["reason"]
+    with serve(image, NACHLASS_BATCH="on") as service, ThreadPoolExecutor(16) as pool:
+        values = [float(value) for value in range(200)]
+        alone = [[value] if step == "Centred" else [2 * value] for value in values]
+        assert list(pool.map(lambda value: service.post("/predict", json_body=[[value]]).json(), values)) == alone
+
+
+@pytest.mark.parametrize(("batch", "shares"), [("on", True), ("auto", False), ("exact", False)])
+def test_steps_of_the_author_s_share_when_asked_to(
+    new_image: NewImage, serve: Serve, batch: str, *, shares: bool
+) -> None:
+    image, merging = image_of(new_image, "Telling")
+    assert (merging["is_reviewed"], merging["is_proven"]) == (False, True)
+    with serve(image, NACHLASS_BATCH=batch) as service:
+        assert service.get("/metadata").json()["merging"] == merging
+        # All are there before the first is read.
+        with ThreadPoolExecutor(32) as pool:
+            values = [float(value) for value in range(300)]
+            answers = list(pool.map(lambda value: service.post("/predict", json_body=[[value]]).json(), values))
+        assert answers == [[2 * value] for value in values]
+        assert (max(call_sizes(service)) > 1) == shares
+
+
+def test_a_bad_row_fails_its_request_alone(new_image: NewImage, serve: Serve) -> None:
+    image, _ = image_of(new_image, "Telling")
+    with serve(image, NACHLASS_BATCH="on") as service, ThreadPoolExecutor(32) as pool:
+        values = [-1.0 if value % 10 == 3 else float(value) for value in range(300)]
+        answers = list(pool.map(lambda value: service.post("/predict", json_body=[[value]]), values))
+        assert [answer.status for answer in answers] == [500 if value < 0 else 200 for value in values]
+        assert all(answer.json() == [2 * value] for answer, value in zip(answers, values, strict=True) if value >= 0)
+        assert max(call_sizes(service)) > 1
+
+
+def test_long_requests_are_predicted_in_slices(new_image: NewImage, serve: Serve) -> None:
+    image, _ = image_of(new_image, "Telling")
+    rows = [[float(value)] for value in range(5000)]
+    with serve(image, NACHLASS_BATCH="on") as service:
+        assert service.predict(rows) == [2 * row[0] for row in rows]
+        assert max(call_sizes(service)) <= 1024
+        assert sum(call_sizes(service)) == 5000
+    with serve(image, NACHLASS_BATCH="exact") as service:
+        assert service.predict(rows) == [2 * row[0] for row in rows]
+        assert call_sizes(service) == [5000]
+
+
+def test_what_the_proof_missed_is_noticed(new_image: NewImage, serve: Serve) -> None:
+    image, merging = image_of(new_image, "Sneaky")
+    assert merging["is_proven"]
+    message = "each request is predicted alone"
+    with serve(image, NACHLASS_BATCH="on") as service, ThreadPoolExecutor(16) as pool:
+        for _ in range(20):
+            list(pool.map(lambda _: service.predict([[1000.5]]), range(1000)))
+            if message in service.log():
+                break
+        assert message in service.log()
+        assert set(map(str, pool.map(lambda _: service.predict([[1000.5]]), range(200)))) == {"[1000.5]"}
+
+
+def test_reviewed_estimators_exist() -> None:
+    assert {name for name, _ in all_estimators()} >= REVIEWED
