@@ -166,6 +166,19 @@ class Recorder:
         )
         return None if name is None else f"a name that it used holds the value of the secret {name}"
 
+    def _without_absent_secrets(self, dependencies: Dependencies) -> Dependencies:
+        """Forget that nothing was found under a name that holds a secret: no repository has a file of that name.
+
+        IPython asks of each text that is to be shown as HTML whether it is the name of a file.
+        """
+        if not self._hidden:
+            return dependencies
+        files, shapes = (
+            {path: found for path, found in each.items() if found is not None or self._hidden.in_texts([path]) is None}
+            for each in (dependencies.files, dependencies.shapes)
+        )
+        return replace(dependencies, files=files, shapes=shapes)
+
     def _trace(self, ran: Ran, key: Key, outputs: Mapping[str, Output], session: Session) -> Trace:
         job, store = ran.job, session.store
         assert job.trace_file is not None
@@ -184,6 +197,7 @@ class Recorder:
         )
         mode, mode_reason = self._mode(seen, ran)
         dependencies = record.traced(seen, run) if mode == "trace" else record.conservative(seen, run)
+        dependencies = self._without_absent_secrets(dependencies)
         network = _network_use(seen, ran.result)
         not_reusable = _not_reusable(seen, dependencies, run)
         if mode_reason is not None and mode_reason != self._watch_problem:

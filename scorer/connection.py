@@ -111,7 +111,7 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, as everything else is refused."""
-        self._refuse(400, msg, "invalid-request")
+        self._refuse(400, msg, code="invalid-request")
 
     def sweep(self, now: float) -> None:
         """End what has lasted too long; `now` is the loop's time."""
@@ -124,7 +124,7 @@ class Connection(HttpToolsProtocol):
         elif now - self._idle_since > self.idle_s:
             self.transport.close()
         elif now - self._headers_since > HEADERS_S:
-            self._refuse(408, f"The headers took longer than {HEADERS_S:g} seconds.", "request-timeout")
+            self._refuse(408, f"The headers took longer than {HEADERS_S:g} seconds.", code="request-timeout")
         elif self._body_since is not _NEVER and not self.flow.read_paused:
             if now - self._last_data > BODY_IDLE_S:
                 self._give_up(f"Nothing of the body came for {BODY_IDLE_S:g} seconds.")
@@ -136,16 +136,16 @@ class Connection(HttpToolsProtocol):
         cycle = self.cycle
         if cycle is not None and not cycle.response_started:
             cycle.disconnected = True
-            self._refuse(408, problem, "request-timeout")
+            self._refuse(408, problem, code="request-timeout")
             cycle.message_event.set()
         else:
             self.transport.abort()
 
     def _refuse_headers(self) -> None:
         problem = f"The headers are longer than {MOST_HEADER_BYTES} bytes, or more than {MOST_HEADER_FIELDS}."
-        self._refuse(431, problem, "headers-too-large")
+        self._refuse(431, problem, code="headers-too-large")
 
-    def _refuse(self, status: int, problem: str, code: str) -> None:
+    def _refuse(self, status: int, problem: str, *, code: str) -> None:
         self._is_refused = True
         body = dump(error_body(problem, code=code))
         head = [STATUS_LINE[status]]

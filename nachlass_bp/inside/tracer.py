@@ -467,5 +467,5 @@ def _wrap(module: Any, name: str, note: Any) -> None:
             functions.add(call)
     # Python 3.10's pathlib keeps functions of its own.
     accessor = getattr(sys.modules.get("pathlib"), "_NormalAccessor", None)
-    if module is os and accessor is not None and hasattr(accessor, name):
+    if module is os and accessor is not None and getattr(accessor, name, None) is function:
         setattr(accessor, name, call)

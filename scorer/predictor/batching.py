@@ -139,9 +139,10 @@ class BatchingPredictor:
     def _settle(self, piece: Piece, outcome: wire.Outcome, seconds: float) -> None:
         job = piece.job
         if outcome[0] == "values":
-            self._observe(seconds, outcome[1])
             job.values = job.values + outcome[1] if job.values else outcome[1]
+            job.seconds += seconds
             if len(job.values) == len(job.rows) and not job.future.done():
+                self._observe(job.seconds, job.values)
                 job.future.set_result(job.values)
         elif job.future.done():
             pass  # Its client has gone, or another slice of it failed.

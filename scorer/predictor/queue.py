@@ -20,6 +20,7 @@ class Job:
     future: asyncio.Future[list[Any]]
     sent: int = 0
     values: list[Any] = field(default_factory=list)
+    seconds: float = 0.0
     is_suspect: bool = False
     """A call that it was part of took the predictor with it: it goes alone from now on."""
 
