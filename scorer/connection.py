@@ -127,26 +127,29 @@ class Connection(HttpToolsProtocol):
             self._refuse(408, f"The headers took longer than {HEADERS_S:g} seconds.", code="request-timeout")
         elif self._body_since is not _NEVER and not self.flow.read_paused:
             if now - self._last_data > BODY_IDLE_S:
-                self._give_up(f"Nothing of the body came for {BODY_IDLE_S:g} seconds.")
+                self._refuse(408, f"Nothing of the body came for {BODY_IDLE_S:g} seconds.", code="request-timeout")
             elif now - self._body_since > BODY_S:
-                self._give_up(f"The body took longer than {BODY_S:g} seconds.")
-
-    def _give_up(self, problem: str) -> None:
-        """Answer in place of the application, which waits for the rest of the body and is told that there is none."""
-        cycle = self.cycle
-        if cycle is not None and not cycle.response_started:
-            cycle.disconnected = True
-            self._refuse(408, problem, code="request-timeout")
-            cycle.message_event.set()
-        else:
-            self.transport.abort()
+                self._refuse(408, f"The body took longer than {BODY_S:g} seconds.", code="request-timeout")
 
     def _refuse_headers(self) -> None:
         problem = f"The headers are longer than {MOST_HEADER_BYTES} bytes, or more than {MOST_HEADER_FIELDS}."
         self._refuse(431, problem, code="headers-too-large")
 
     def _refuse(self, status: int, problem: str, *, code: str) -> None:
+        """Answer in place of the application, and end; what is being answered already is answered first."""
         self._is_refused = True
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if self._body_since is _NEVER:
+                # It is the next request that is refused: an answer now would be taken for this one's, which closes.
+                cycle.keep_alive = False
+                return
+            if cycle.response_started or self.pipeline:
+                self.transport.abort()
+                return
+            # The application waits for the rest of the body, and is told that there is none.
+            cycle.disconnected = cycle.response_complete = True
+            cycle.message_event.set()
         body = dump(error_body(problem, code=code))
         head = [STATUS_LINE[status]]
         for name, value in self.server_state.default_headers:

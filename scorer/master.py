@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -73,6 +75,7 @@ def serve(service: Service, settings: Settings, scratch: Path) -> int:
             self.life.prepare = predictor.start
             return app.create_app(service, predictor, metrics, settings, self.life)
 
+    _allow_many_connections()
     # What is loaded now lives as long as the workers: a collection that never visits it never copies its pages.
     gc.freeze()
     try:
@@ -83,6 +86,13 @@ def serve(service: Service, settings: Settings, scratch: Path) -> int:
         if os.getpid() == master:
             shutil.rmtree(directory, ignore_errors=True)
     return 0
+
+
+def _allow_many_connections() -> None:
+    """Take as many file descriptors as this process may have: the usual soft limit of 1,024 is one of connections."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS has a hard limit that it doesn't grant.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _merges(service: Service, settings: Settings) -> bool:

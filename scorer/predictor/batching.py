@@ -18,6 +18,7 @@ from ..decode import Batch
 from ..errors import FAILED, RequestError, UnansweredError
 from . import link as links
 from . import wire
+from .answers import RefusalError
 from .link import Link
 from .pace import Pace
 from .queue import Job, Piece, Queue
@@ -65,10 +66,7 @@ class BatchingPredictor:
         self._merged_calls = 0
         self._starting: asyncio.Task[None] | None = None
         self._has_killed = False
-
-    async def start(self) -> None:
-        """Start the process that predicts, so that the first request needn't wait for it."""
-        await self._start()
+        self._has_given_up = False
 
     async def predict(self, batch: Batch, *, size_bytes: int) -> list[object]:
         """Return one JSON value per row of the batch.
@@ -82,6 +80,8 @@ class BatchingPredictor:
             UnansweredError: There is no answer: too many wait, the call took too long, or the model's code failed.
         """
         queue = self._queue
+        if self._has_given_up:
+            raise _ending()
         if queue.jobs >= self._most_jobs or (queue.jobs and queue.size_bytes + size_bytes > _MOST_WAITING_BYTES):
             raise UnansweredError(
                 "Too many requests wait for a prediction. Send this one again later.",
@@ -94,7 +94,7 @@ class BatchingPredictor:
         self._schedule()
         try:
             return await job.future
-        except _RefusedError as refused:
+        except RefusalError as refused:
             pointer = batch.null_pointer if refused.is_about_missing else None
             raise RequestError(refused.message, code="refused-by-model", pointer=pointer) from None
 
@@ -111,7 +111,7 @@ class BatchingPredictor:
             return
         if self._link is None:
             if self._starting is None:
-                self._starting = asyncio.get_running_loop().create_task(self._start())
+                self._starting = asyncio.get_running_loop().create_task(self.start())
             return
         self._pieces = self._queue.next()
         if not self._pieces:
@@ -129,7 +129,7 @@ class BatchingPredictor:
         self._stop_clock()
         self._pace.observe(sum(len(piece.rows) for piece in pieces), seconds)
         if differs:
-            self._queue.merges = False
+            self._queue.stop_merging()
             _log.warning("Merging changed what the model predicts: from now on each request is predicted alone.")
         self._call()  # The predictor need not wait for what follows.
         share_s = seconds / len(pieces)
@@ -147,19 +147,18 @@ class BatchingPredictor:
         elif job.future.done():
             pass  # Its client has gone, or another slice of it failed.
         elif outcome[0] == "refused":
-            job.future.set_exception(_RefusedError(outcome[1], is_about_missing=outcome[2]))
+            job.future.set_exception(RefusalError(outcome[1], is_about_missing=outcome[2]))
         else:
             job.future.set_exception(UnansweredError(FAILED, code="internal-error", status=500, log=outcome[1]))
 
     # --- the predictor's life ---
 
-    async def _start(self) -> None:
+    async def start(self) -> None:
+        """Start the process that predicts: before the first request, so that it needn't wait, and after each end."""
         try:
             self._link, status = await links.connect(self._keeper, self._is_answered, self._is_lost)
         except OSError as error:
-            # Nothing predicts any more: gunicorn starts another worker.
-            _log.critical("The worker ends: %s", error)
-            os.kill(os.getpid(), signal.SIGTERM)
+            self._give_up(error)
             return
         finally:
             self._starting = None
@@ -167,6 +166,15 @@ class BatchingPredictor:
             _log.error("The process that predicted has ended: %s.", _describe(status))
         self._has_killed = False
         self._schedule()
+
+    def _give_up(self, error: OSError) -> None:
+        """End the worker, in which nothing will predict any more: gunicorn starts another."""
+        _log.critical("This worker ends, because its predictor can't be started anew: %s", error)
+        self._has_given_up = True
+        for job in self._queue.drain():
+            if not job.future.done():
+                job.future.set_exception(_ending())
+        os.kill(os.getpid(), signal.SIGQUIT)
 
     def _is_late(self) -> None:
         self._has_killed = True
@@ -202,11 +210,9 @@ class BatchingPredictor:
             self._deadline = None
 
 
-class _RefusedError(Exception):
-    def __init__(self, message: str, *, is_about_missing: bool) -> None:
-        super().__init__(message)
-        self.message = message
-        self.is_about_missing = is_about_missing
+def _ending() -> UnansweredError:
+    text = "This part of the service is about to end. Send the request again."
+    return UnansweredError(text, code="overloaded", status=503, retry_after_s=1)
 
 
 def _describe(status: int) -> str:

@@ -41,15 +41,12 @@ def _die_first() -> None:
 def _reply(call: wire.Call, answerer: Answerer) -> wire.Reply:
     parts, is_checked = call
     started = time.perf_counter()
-    if len(parts) == 1:
-        outcomes, differs = [_outcome(answerer, parts[0])], False
-    else:
-        outcomes, differs = _merged(answerer, parts), False
-        if is_checked:
-            alone = [_outcome(answerer, part) for part in parts]
-            differs = not _agree(outcomes, alone)
-            outcomes = alone
-    return time.perf_counter() - started, outcomes, differs
+    outcomes = [_outcome(answerer, parts[0])] if len(parts) == 1 else _merged(answerer, parts)
+    seconds = time.perf_counter() - started
+    if not is_checked:
+        return seconds, outcomes, False
+    alone = [_outcome(answerer, part) for part in parts]
+    return seconds, alone, not _agree(outcomes, alone)
 
 
 def _merged(answerer: Answerer, parts: Sequence[list[Any]]) -> list[wire.Outcome]:

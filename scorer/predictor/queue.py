@@ -38,7 +38,7 @@ class Queue:
     """Requests that wait, in the order of their arrival; long ones take turns with short ones, a slice at a time."""
 
     def __init__(self, pace: Pace, *, merges: bool, most_bytes: int) -> None:
-        self.merges = merges
+        self._merges = merges
         self._pace = pace
         self._most_bytes = most_bytes
         self._suspects: deque[Job] = deque()
@@ -52,7 +52,7 @@ class Queue:
         """Append a request."""
         self.jobs += 1
         self.size_bytes += job.size_bytes
-        is_long = self.merges and len(job.rows) > self._pace.rows
+        is_long = self._merges and len(job.rows) > self._pace.rows
         (self._long if is_long else self._short).append(job)
 
     def put_back(self, pieces: Sequence[Piece]) -> None:
@@ -81,6 +81,14 @@ class Queue:
         self._was_long = False
         return self._merged() or (self.next() if self._long else [])
 
+    def stop_merging(self) -> None:
+        """Give each request a call of its own from now on, those too of which slices have been predicted already."""
+        self._merges = False
+        for job in self._long:
+            job.sent, job.values = 0, []
+        self._short.extend(self._long)
+        self._long.clear()
+
     def drain(self) -> list[Job]:
         """Take all that waits."""
         jobs = [*self._suspects, *self._short, *self._long]
@@ -99,7 +107,7 @@ class Queue:
                 self._forget(self._short.popleft())
                 continue
             rows, size_bytes = rows + len(job.rows), size_bytes + job.size_bytes
-            if pieces and (not self.merges or rows > limit or size_bytes > self._most_bytes):
+            if pieces and (not self._merges or rows > limit or size_bytes > self._most_bytes):
                 break
             pieces.append(self._rest(self._short.popleft()))
         return pieces

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import resource
 import signal
 import socket
 import threading
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.scorer.image import Image
+from tests.support.facilities import MANY_FILES, require
 from tests.support.service import Service
 
 Serve = Callable[..., Any]
@@ -140,18 +142,32 @@ def _send(client: socket.socket, data: bytes) -> None:
 
 
 def test_ten_thousand_idle_connections(spam: Service) -> None:
+    require("files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MANY_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     with contextlib.ExitStack() as stack:
-        for _ in range(10_000 if _most_files() > 25_000 else 400):
-            stack.enter_context(connected(spam))
+        clients = [stack.enter_context(connected(spam)) for _ in range(10_000)]
         started = time.perf_counter()
         assert spam.predict(["tasty"]) == ["spam"]
         assert time.perf_counter() - started < 1
+        clients[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert clients[-1].recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
-def _most_files() -> int:
-    import resource  # noqa: PLC0415
+def test_a_refusal_waits_for_the_answers_before_it(spam: Service) -> None:
+    request = POST + b'Content-Length: 9\r\n\r\n["tasty"]'
+    with connected(spam) as client:
+        client.sendall(request + b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 20_000 + b"\r\n\r\n")
+        answer = everything(client)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b'["spam"]')
 
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+def test_a_body_that_is_no_http_is_refused_at_once(spam: Service) -> None:
+    with connected(spam) as client:
+        client.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\nno number\r\n")
+        answer = everything(client)
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+    assert spam.predict(["tasty"]) == ["spam"]
 
 
 def test_an_ending_service_answers_all_that_still_come(spam_image: Image, serve: Serve) -> None:

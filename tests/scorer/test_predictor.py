@@ -183,6 +183,20 @@ def test_a_predictor_has_none_of_the_service_s_sockets(service: Service) -> None
     assert len(sockets) == 1
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells whose child a process is")
+def test_a_worker_whose_predictor_can_t_be_started_anew_is_replaced(service: Service) -> None:
+    (predictor,) = service.predict(["pid"])
+    keeper = int(Path(f"/proc/{predictor}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(keeper, signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    statuses = set()
+    while (answer := service.post("/predict", json_body=["four"])).status != 200:
+        statuses.add(answer.status)
+        assert time.monotonic() < deadline, service.log()
+    assert answer.json() == [4]
+    assert statuses <= {503}
+
+
 def _session(leader: int) -> set[int]:
     """Return the living processes of the session that `leader` began."""
     found = set()

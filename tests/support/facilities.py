@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -16,6 +17,9 @@ from tests.support.pythons import ROOT, find_python
 
 TOOLS = ROOT / ".tools" / "lifecycle"
 
+MANY_FILES = 11_000
+"""What 10,000 connections take of file descriptors, on each side."""
+
 SKIP_PREFIX = "needs "
 """How the reason of each such skip starts; `tests/conftest.py` sums them up at the end of a session."""
 
@@ -23,7 +27,7 @@ SKIP_PREFIX = "needs "
 def require(name: str) -> None:
     """Skip the calling test when the machine lacks `name`; fail it when NACHLASS_TEST_REQUIRE names it.
 
-    `name` is "lifecycle", "docker", "root", "git", "mount", "setpriv" or an interpreter like "python3.12".
+    `name` is "lifecycle", "docker", "files", "root", "git", "mount", "setpriv" or an interpreter like "python3.12".
     """
     reason = _interpreter(name) if name.startswith("python") else _CHECKS[name]()
     if not reason:
@@ -71,9 +75,15 @@ def _docker() -> str | None:
     return None if asked.returncode == 0 else f"no docker engine answers ({asked.stderr.strip()})"
 
 
+def _files() -> str | None:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return None if limit > MANY_FILES else f"a process may open {limit} files, and it takes {MANY_FILES}"
+
+
 _CHECKS: dict[str, Callable[[], str | None]] = {
     "lifecycle": _lifecycle,
     "docker": _docker,
+    "files": _files,
     "root": _root,
     **{name: _program(name) for name in ("git", "mount", "setpriv")},
 }
