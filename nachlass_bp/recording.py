@@ -171,7 +171,8 @@ class Recorder:
 
         IPython asks of each text that is to be shown as HTML whether it is the name of a file.
         """
-        if not self._hidden:
+        absent = [path for each in (dependencies.files, dependencies.shapes) for path in each if each[path] is None]
+        if self._hidden.in_texts(absent) is None:
             return dependencies
         files, shapes = (
             {path: found for path, found in each.items() if found is not None or self._hidden.in_texts([path]) is None}
