@@ -60,7 +60,7 @@ def _tracing(installed: Phases, root: Path, runs: int) -> None:
         ("the time from heading to heading", "1.05 x", lambda times: times.whole_s),
     )
     for what, bound, seconds in measures:
-        row(f"tracing: ratio of {what}, by pairs", [seconds(on) / seconds(off) for off, on in pairs], "x")
+        row(f"tracing: ratio of {what}, by pairs", [seconds(on) / seconds(off) for off, on in pairs], "x", bound)
         # What else the machine does only adds: the fastest runs have the least of it.
         fastest = min(seconds(on) for _, on in pairs) / min(seconds(off) for off, _ in pairs)
         row(f"tracing: ratio of {what}, fastest by fastest", [fastest], "x", bound)
