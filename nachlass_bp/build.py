@@ -231,7 +231,7 @@ def _facts(built: Manifest, user: Interpreter, bill: str) -> Facts:
         },
         lines=[
             *(f"{stage.notebook}: {stage.estimator} ({size_text(stage.size_bytes)})" for stage in built.stages),
-            f"The pipeline loads and predicts as the service will run it ({built.model.task})",
+            f"The pipeline loads and predicts as the service will run it ({built.model.task.replace('_', ' ')})",
             *_sharing(built.model),
         ],
         sbom=bill,

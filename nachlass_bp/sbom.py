@@ -182,7 +182,11 @@ def _interface(model: Model) -> Document:
         shape = f"array of {taken.width} numbers without names"
     else:
         shape = "table with the columns " + ", ".join(f"{column.name} ({column.kind})" for column in taken.columns)
-    given = {"classifier": "class label", "regressor": "number"}.get(model.task, "what predict returns")
+    given = {
+        "classifier": "class label",
+        "regressor": "number",
+        "outlier_detector": "1 for an inlier, -1 for an outlier",
+    }.get(model.task, "what predict returns")
     return {"inputs": [{"format": shape}], "outputs": [{"format": given}]}
 
 

@@ -9,14 +9,16 @@ from typing import Any
 import falcon
 import falcon.asgi
 
+from . import openapi
+from .decode import Decoder
 from .encode import dump
 from .errors import FAILED, RequestError, UnansweredError, error_body
 from .life import Life
+from .metadata import describe
 from .metrics import Metrics
 from .predictor.protocol import Predictor
+from .resources.fixed import Fixed
 from .resources.health import Health, Ready
-from .resources.index import Index
-from .resources.metadata import Metadata
 from .resources.metrics import Exposition
 from .resources.notebooks import Notebooks, NotebooksWithoutSlash
 from .resources.predict import Predict
@@ -36,10 +38,19 @@ def create_app(
     app.add_error_handler(falcon.HTTPError, _refuse_http)
     app.add_error_handler(UnansweredError, _leave_unanswered)
     app.add_error_handler(Exception, _fail)
+    description = openapi.document(
+        service.manifest, is_strict=settings.is_strict, has_notebooks=service.published is not None
+    )
     routes: dict[str, object] = {
-        "/predict": Predict(service.model.input, predictor, max_body_bytes=settings.max_body_bytes),
+        "/predict": Predict(
+            Decoder(service.model.input, is_strict=settings.is_strict),
+            predictor,
+            max_body_bytes=settings.max_body_bytes,
+            count_extra=metrics.count_extra,
+        ),
         "/metrics": Exposition(metrics),
-        "/metadata": Metadata(service.manifest, service.provenance),
+        "/metadata": Fixed(dump(describe(service.manifest, service.provenance))),
+        "/openapi.json": Fixed(dump(description)),
         "/healthz": Health("ok"),
         "/readyz": Ready(life),
     }
@@ -49,7 +60,8 @@ def create_app(
         app.add_route("/notebooks", NotebooksWithoutSlash())
     for path, resource in routes.items():
         app.add_route(path, resource)
-    app.add_route("/", Index(service.manifest, list(routes)))
+    index = {"name": service.manifest.name, "nachlass": service.manifest.nachlass_version, "routes": list(routes)}
+    app.add_route("/", Fixed(dump(index)))
     return app
 
 

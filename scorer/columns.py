@@ -32,6 +32,8 @@ _EXPECTED: dict[ColumnKind, str] = {
     "any": "a single value",
 }
 _INFINITIES = (float("inf"), float("-inf"))
+MOST_EXACT = 2**53
+"""Beyond, a number that went through a float, as all of JavaScript's do, may be another one (RFC 8259, section 6)."""
 
 
 class Codec:
@@ -40,7 +42,7 @@ class Codec:
     def __init__(self, column: Column) -> None:
         self._column = column
         self._known = frozenset(column.categories) if column.dtype.startswith("category") else None
-        self._limits = _limits(column)
+        self._limits = limits(column)
 
     def check(self, cells: Sequence[Any], pointer: Pointer) -> None:
         """Make sure that each cell is of the column's kind.
@@ -94,6 +96,11 @@ class Codec:
         for infinity in _INFINITIES:
             if infinity in cells:
                 raise _wrong("Expected a finite number.", self._column, pointer(list(cells).index(infinity)))
+        if self._limits is not None:
+            low, high = self._limits
+            for i, cell in enumerate(cells):
+                if cell is not None and not low <= cell <= high:
+                    raise _wrong(f"Expected a number from {low:g} to {high:g}.", self._column, pointer(i))
 
     def _check_integers(self, cells: Sequence[Any], pointer: Pointer) -> None:
         for i, cell in enumerate(cells):
@@ -130,7 +137,7 @@ class Codec:
 
     def _integers(self, cells: Sequence[Any]) -> Any:
         column = self._column
-        if self._limits is not None:
+        if column.dtype.startswith(("int", "uint")) or not column.dtype:
             return np.array([int(cell) for cell in cells], dtype=column.dtype or np.int64)
         if column.dtype.startswith("float"):  # Integers with missing values, as numpy has them.
             return _cast(np.array(cells, dtype=np.float64), column)
@@ -180,12 +187,23 @@ def _cast(array: Any, column: Column) -> Any:
     return pd.array(array, dtype=column.dtype)
 
 
-def _limits(column: Column) -> tuple[int, int] | None:
-    """Return the least and the greatest integer of a column of numpy's, None for other columns."""
-    if column.kind != "integer" or (column.dtype and not column.dtype.startswith(("int", "uint"))):
+def limits(column: Column) -> tuple[float, float] | None:
+    """Return the least and the greatest number that the column may hold, None where that is any float."""
+    name = column.dtype.lower() or "int64"
+    if column.kind == "number":
+        if not name.startswith(("float16", "float32", "<f2", "<f4")):
+            return None
+        most = float(np.finfo(name).max)
+        return -most, most
+    if column.kind != "integer":
         return None
-    limits = np.iinfo(column.dtype or np.int64)
-    return int(limits.min), int(limits.max)
+    least, most = -MOST_EXACT, MOST_EXACT
+    if name.startswith(("int", "uint")):
+        bounds = np.iinfo(name)
+        if column.is_wide:
+            return int(bounds.min), int(bounds.max)
+        least, most = max(least, int(bounds.min)), min(most, int(bounds.max))
+    return least, most
 
 
 def _wrong_kind(cell: Any, column: Column, pointer: str) -> RequestError:

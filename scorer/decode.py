@@ -14,7 +14,7 @@ from .columns import Codec
 from .errors import RequestError
 from .inputs import codecs
 from .manifest import Input
-from .rows import Table, read_table
+from .rows import Reader, Table
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,11 +22,13 @@ class Batch:
     """Checked rows of one request, as plain JSON values; `inputs.Assembler` makes of them what `predict` takes.
 
     `rows` are n texts, or n rows of the cells that the model uses. `null_pointer` is where the first missing value
-    stood in the request, so that a model's complaint about it can say so.
+    stood in the request, so that a model's complaint about it can say so. `extra` is how many columns the request had
+    that the model doesn't know.
     """
 
     rows: Sequence[Any]
     null_pointer: str | None = None
+    extra: int = 0
 
 
 def parse_json(body: bytes) -> Any:
@@ -42,10 +44,12 @@ def parse_json(body: bytes) -> Any:
 
 
 class Decoder:
-    """Reads requests for one model's input."""
+    """Reads requests for one model's input; `is_strict` refuses columns that the model doesn't know."""
 
-    def __init__(self, spec: Input) -> None:
+    def __init__(self, spec: Input, *, is_strict: bool = False) -> None:
         self._spec = spec
+        self._reader = Reader(spec)
+        self._is_strict = is_strict
         self._codecs: Sequence[Codec] = codecs(spec)
 
     def decode(self, value: Any) -> Batch:
@@ -54,7 +58,9 @@ class Decoder:
         Raises:
             RequestError: The value doesn't fit the model's input.
         """
-        table = read_table(value, self._spec)
+        table = self._reader.read(value)
+        if table.extra and self._is_strict:
+            raise RequestError("The model has no such column.", code="unknown-column", pointer=next(iter(table.extra)))
         match self._spec.kind:
             case "text":
                 return self._texts(table)
@@ -81,7 +87,7 @@ class Decoder:
             codec.check(cells, lambda i, j=j: table.pointer(i, j))  # type: ignore[misc]  # j is bound
             if null_pointer is None and None in cells:
                 null_pointer = table.pointer(cells.index(None), j)
-        return Batch(rows=table.rows, null_pointer=null_pointer)
+        return Batch(rows=table.rows, null_pointer=null_pointer, extra=len(table.extra))
 
 
 def _explain_json(body: bytes, error: orjson.JSONDecodeError) -> NoReturn:

@@ -20,16 +20,16 @@ def codecs(spec: Input) -> list[Codec]:
         case "text":
             return [Codec(_TEXT)]
         case "array":
-            return [Codec(array_column(spec.dtype))]
+            return [Codec(array_column(spec))]
         case "frame":
             return [Codec(column) for column in spec.columns if not column.optional]
 
 
-def array_column(dtype: str) -> Column:
-    """Return what each cell of an array of `dtype` is; null is left to the model, which knows whether it takes NaN."""
+def array_column(spec: Input) -> Column:
+    """Return what each cell of an array is; null is left to the model, which knows whether it takes NaN."""
     kinds: dict[str, ColumnKind] = {"f": "number", "i": "integer", "u": "integer", "b": "boolean", "U": "string"}
-    kind: ColumnKind = kinds.get(np.dtype(dtype.removesuffix("[none]") or "float64").kind, "any")
-    return Column(name="", kind=kind, dtype=dtype, nullable=kind in ("number", "any"))
+    kind: ColumnKind = kinds.get(np.dtype(spec.dtype.removesuffix("[none]") or "float64").kind, "any")
+    return Column(name="", kind=kind, dtype=spec.dtype, nullable=kind in ("number", "any"), is_wide=spec.is_wide)
 
 
 class Assembler:

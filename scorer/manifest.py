@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar, cast
 
 SCHEMA_VERSION = 1
 
-Task = Literal["classifier", "regressor", "other"]
+Task = Literal["classifier", "regressor", "outlier_detector", "other"]
 InputKind = Literal["text", "array", "frame"]
 ColumnKind = Literal["number", "integer", "boolean", "string", "datetime", "any"]
 StageFormat = Literal["pickle", "joblib", "skops"]
@@ -53,7 +53,10 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """One input column: `optional` ones are known to the model but not used by it."""
+    """One input column: `optional` ones are known to the model but not used by it.
+
+    `is_wide` is set when the column held integers beyond 2^53 in training, which are refused otherwise.
+    """
 
     name: str
     kind: ColumnKind
@@ -61,19 +64,21 @@ class Column:
     nullable: bool = False
     dtype: str = ""
     categories: tuple[Label, ...] = ()
+    is_wide: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Input:
     """What `predict` takes: n texts, an (n, width) array, or a DataFrame with `columns`.
 
-    `width` is 1 for text. For an array the columns are unnamed and `columns` is empty.
+    `width` is 1 for text. For an array the columns are unnamed and `columns` is empty, and `is_wide` is as of a column.
     """
 
     kind: InputKind
     width: int
     columns: tuple[Column, ...] = ()
     dtype: str = ""
+    is_wide: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +99,8 @@ class Model:
     """What the proof found out about the composed pipeline.
 
     `sample_shape` is the shape of the rows that the proof scored, (n,) for texts and (n, width) otherwise; `example` is
-    one JSON row that the service accepts, synthetic unless the author chose to ship a real one.
+    one JSON row that the service accepts, synthetic unless the author chose to ship a real one. `outputs` is how many
+    values `predict` returns for a row that gets a list of them, None where it gets one value.
     """
 
     task: Task
@@ -104,6 +110,7 @@ class Model:
     example: Any
     example_is_real: bool = False
     merging: Merging | None = None
+    outputs: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -37,7 +37,10 @@ class Metrics:
             self._seconds = Summary(
                 f"{prefix}_processing_seconds", "Time spent processing predictions", registry=registry
             )
-            if model.task == "classifier":
+            self._extra = Counter(
+                f"{prefix}_extra_columns", "Columns of requests that the model does not know", registry=registry
+            )
+            if model.task in ("classifier", "outlier_detector"):
                 counter = Counter(f"{prefix}_predictions", "Predictions by class", ["value"], registry=registry)
                 labels = [str(label) for label in model.classes[:MAX_CLASSES]]
                 # A label that the classifier did not announce is counted, but may not make a new series each time.
@@ -57,6 +60,10 @@ class Metrics:
             for value in _scalars(predictions):
                 if isinstance(value, (int, float)):
                     self._histogram.observe(value)
+
+    def count_extra(self, columns: int) -> None:
+        """Count columns of a request that the model doesn't know."""
+        self._extra.inc(columns)
 
     def expose(self) -> bytes:
         """Return the metrics of all workers together, in Prometheus' text format."""

@@ -7,12 +7,12 @@ import io
 import pickle
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from sklearn.base import is_classifier, is_regressor
+from sklearn.base import is_classifier, is_outlier_detector, is_regressor
 from sklearn.pipeline import Pipeline
 
 from .encode import to_json_value
@@ -23,6 +23,12 @@ _CHUNK_BYTES = 1 << 20
 _COMPRESSED = (b"\x78", b"\x1f\x8b", b"BZ", b"\x5d\x00", b"\xfd7zXZ", b"\x04\x22\x4d\x18")
 _JOBLIB_MARK = b"joblib.numpy_pickle"
 _ZIP = b"PK\x03\x04"
+_TASKS: dict[Task, Callable[[Any], bool]] = {
+    "classifier": is_classifier,
+    "regressor": is_regressor,
+    "outlier_detector": is_outlier_detector,
+}
+_INLIER_AND_OUTLIER = (1, -1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,20 +113,23 @@ def compose(stages: Sequence[LoadedStage]) -> FittedPipeline:
 def find_task(estimator: Any) -> Task:
     """Return what the estimator does, for scikit-learn with tags, for older ones, and for look-alikes."""
     last = final_estimator(estimator)
-    for task, test in (("classifier", is_classifier), ("regressor", is_regressor)):
+    for task, test in _TASKS.items():
         try:
             if test(last):
-                return task  # type: ignore[return-value]  # the two strings of Task
+                return task
         except (AttributeError, TypeError):
             continue  # An estimator without tags, in a scikit-learn that asks for them.
     declared = getattr(last, "_estimator_type", None)
-    if declared in ("classifier", "regressor"):
-        return "classifier" if declared == "classifier" else "regressor"
+    for task in _TASKS:
+        if declared == task:
+            return task
     return "classifier" if hasattr(last, "classes_") else "other"
 
 
 def find_classes(estimator: Any) -> tuple[Label, ...]:
-    """Return the classifier's labels as JSON has them, each once; none when the estimator doesn't tell."""
+    """Return the labels that it predicts as JSON has them, each once; none when the estimator doesn't tell."""
+    if find_task(estimator) == "outlier_detector":
+        return _INLIER_AND_OUTLIER
     classes = getattr(final_estimator(estimator), "classes_", None)
     if classes is None:
         return ()

@@ -81,6 +81,7 @@ def prove(pipeline: Any, candidates: Sequence[Any], *, ship_sample: bool) -> Pro
         sample_shape=shape,
         example=example,
         example_is_real=ship_sample and is_real,
+        outputs=len(predictions[0]) if isinstance(predictions[0], list) else None,
     )
     return Proof(model=model, rows=rows, predictions=predictions, repeatable=repeatable, warnings=warnings)
 

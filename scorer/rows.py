@@ -6,7 +6,7 @@ depends on its shape and on the model's columns, never on what its cells hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,32 +21,239 @@ _SPLIT_KEYS = {"columns", "index", "data"}
 class Table:
     """n rows of cells, each as wide as the model's used columns, and where each cell stood in the request.
 
-    `pointer(i, j)` is the JSON pointer of row i's cell in column j.
+    `pointer(i, j)` is the JSON pointer of row i's cell in column j. `extra` are the JSON pointers of columns that the
+    model doesn't know, each where it came first.
     """
 
     rows: Sequence[Sequence[Any]]
     pointer: Callable[[int, int], str]
+    extra: Collection[str] = ()
 
 
-def read_table(value: Any, spec: Input) -> Table:
-    """Return the table that a decoded JSON value stands for.
+class Reader:
+    """Reads tables for one model's input."""
 
-    Raises:
-        RequestError: The value has no shape that fits the model, or one that fits in two ways.
-    """
-    if isinstance(value, list):
-        table = _from_list(value, spec)
-    elif isinstance(value, dict):
-        table = _from_object(value, spec)
-    elif 1 in _widths(spec):
-        table = Table(rows=[[value]], pointer=lambda _i, _j: "")
-    else:
+    def __init__(self, spec: Input) -> None:
+        self._spec = spec
+        self._by_name = spec.kind == "frame"
+        self._names = [column.name for column in spec.columns if not column.optional]
+        self._known = frozenset(column.name for column in spec.columns)
+        self._used = [position for position, column in enumerate(spec.columns) if not column.optional]
+        # A positional row has all columns that the model knows, or only those that it uses.
+        self._width = len(self._used) if spec.columns else spec.width
+        self._full_width = len(spec.columns) or spec.width
+        self._widths = {self._width, self._full_width}
+
+    def read(self, value: Any) -> Table:
+        """Return the table that a decoded JSON value stands for.
+
+        Raises:
+            RequestError: The value has no shape that fits the model, or one that fits in two ways.
+        """
+        if isinstance(value, list):
+            table = self._from_list(value)
+        elif isinstance(value, dict):
+            table = self._from_object(value)
+        elif 1 in self._widths:
+            table = Table(rows=[[value]], pointer=lambda _i, _j: "")
+        else:
+            raise RequestError(
+                f"Expected rows of {self._describe_width()}, got {kind_of(value)}. {self._spellings()}", pointer=""
+            )
+        if not table.rows:
+            raise RequestError("The input has no rows: send at least one.", code="no-rows", pointer="")
+        return table
+
+    # --- by position ---
+
+    def _from_list(self, value: list[Any]) -> Table:
+        kinds = set(map(type, value))
+        if kinds <= {list}:
+            return Table(
+                rows=[self._positional(row, f"/{i}") for i, row in enumerate(value)]
+                if any(len(row) != self._width for row in value)
+                else value,
+                pointer=lambda i, j: f"/{i}/{self._original(len(value[i]), j)}",
+            )
+        if kinds <= {dict}:
+            return self._from_records(value)
+        odd = next((i for i, item in enumerate(value) if not isinstance(item, _SCALARS)), None)
+        if odd is None:
+            return self._from_flat(value)
+        first = next(i for i, item in enumerate(value) if type(item) is not type(value[0]))
         raise RequestError(
-            f"Expected rows of {_describe_width(spec)}, got {kind_of(value)}. {_spellings(spec)}", pointer=""
+            f"Row {first} is {kind_of(value[first])}, but row 0 is {kind_of(value[0])}: write all rows alike.",
+            pointer=f"/{first}",
         )
-    if not table.rows:
-        raise RequestError("The input has no rows: send at least one.", code="no-rows", pointer="")
-    return table
+
+    def _from_flat(self, value: list[Any]) -> Table:
+        """Read `[1, 2, 3]`: one row where the length is a width above 1, else rows of one value each."""
+        as_row = len(value) > 1 and len(value) in self._widths
+        as_rows = 1 in self._widths
+        if as_row and as_rows:
+            raise RequestError(
+                f"A flat list of {len(value)} values can be one row or {len(value)} rows of one value. "
+                "Write [[…, …]] for one row, or [[…], […]] for rows of one value.",
+                code="ambiguous-input",
+                pointer="",
+            )
+        if as_row:
+            row = self._positional(value, "")
+            return Table(rows=[row], pointer=lambda _i, j: f"/{self._original(len(value), j)}")
+        if as_rows or not value:
+            return Table(rows=[[item] for item in value], pointer=lambda i, _j: f"/{i}")
+        raise RequestError(f"Expected rows of {self._describe_width()}, got {len(value)} values.", pointer="")
+
+    def _positional(self, row: list[Any], pointer: str) -> Sequence[Any]:
+        if len(row) == self._width:
+            return row
+        if len(row) == self._full_width:
+            return [row[position] for position in self._used]
+        raise RequestError(self._wrong_width(row), pointer=pointer)
+
+    def _original(self, given: int, column: int) -> int:
+        """Return where the used column stood in a positional row of `given` values."""
+        return self._used[column] if self._used and given != self._width else column
+
+    # --- by name ---
+
+    def _from_records(self, records: list[dict[str, Any]]) -> Table:
+        """Read `[{"a": 1, "b": 2}, …]`, by name where the columns have names, else in the first row's order."""
+        names = self._names_in(records[0], "/0") if records else []
+        try:
+            rows = [[record[name] for name in names] for record in records]
+        except KeyError:
+            i, name = next((i, name) for i, record in enumerate(records) for name in names if name not in record)
+            raise _missing(name, f"/{i}") from None
+        return Table(
+            rows=rows,
+            pointer=lambda i, j: f"/{i}/{token(names[j])}",
+            extra=self._extra((f"/{i}", record) for i, record in enumerate(records) if len(record) > len(names)),
+        )
+
+    def _names_in(self, given: Mapping[str, Any], pointer: str) -> list[str]:
+        if self._by_name:
+            return self._names
+        names = list(given)
+        if len(names) != self._spec.width:
+            raise RequestError(self._wrong_width(names), pointer=pointer)
+        return names
+
+    def _extra(self, objects: Iterable[tuple[str, Iterable[str]]]) -> Collection[str]:
+        """Return where columns that the model doesn't know came first in objects, each given with its own pointer."""
+        if not self._by_name:
+            return ()
+        found: dict[str, str] = {}
+        for parent, names in objects:
+            for name in names:
+                if name not in self._known:
+                    found.setdefault(name, f"{parent}/{token(name)}")
+        return found.values()
+
+    def _from_object(self, value: dict[str, Any]) -> Table:
+        if "data" in value and value.keys() <= _SPLIT_KEYS and isinstance(value["data"], list):
+            return self._from_split(value)
+        kinds = set(map(type, value.values()))
+        if kinds == {dict}:
+            return self._from_nested(value)
+        if kinds == {list}:
+            return self._from_columns({name: dict(enumerate(cells)) for name, cells in value.items()})
+        if kinds <= set(_SCALARS):
+            return self._from_scalars(value)
+        raise RequestError(f"The object's values are of different kinds. {self._spellings()}", pointer="")
+
+    def _from_scalars(self, value: dict[str, Any]) -> Table:
+        """Read `{"a": 1, "b": 2}` as one row, or `{"0": "x", "1": "y"}` (a pandas Series) as rows of one value."""
+        named = self._by_name and not self._known.isdisjoint(value)
+        if not named and 1 in self._widths and list(value) == [str(i) for i in range(len(value))]:
+            keys = list(value)
+            return Table(rows=[[item] for item in value.values()], pointer=lambda i, _j: f"/{keys[i]}")
+        names = self._names_in(value, "")
+        missing = next((name for name in names if name not in value), None)
+        if missing is not None:
+            raise _missing(missing, "")
+        return Table(
+            rows=[[value[name] for name in names]],
+            pointer=lambda _i, j: f"/{token(names[j])}",
+            extra=self._extra([("", value)]),
+        )
+
+    def _from_nested(self, value: dict[str, dict[str, Any]]) -> Table:
+        """Read pandas' `{"column": {"index": cell}}`, or `{"index": {"column": cell}}` where only that fits."""
+        known = self._known
+        if self._by_name and known.isdisjoint(value) and any(not known.isdisjoint(row) for row in value.values()):
+            keys = list(value)
+            try:
+                table = self._from_records(list(value.values()))
+            except RequestError as error:
+                row, _, rest = (error.pointer or "/0").removeprefix("/").partition("/")
+                raise RequestError(
+                    error.message, code=error.code, pointer="/".join(["", token(keys[int(row)]), *filter(None, [rest])])
+                ) from error
+            return Table(
+                rows=table.rows,
+                pointer=lambda i, j: "/" + token(keys[i]) + "/" + table.pointer(i, j).split("/", 2)[2],
+                extra=self._extra((f"/{token(key)}", row) for key, row in value.items()),
+            )
+        return self._from_columns(value)
+
+    def _from_columns(self, columns: Mapping[str, Mapping[Any, Any]]) -> Table:
+        names = self._names_in(columns, "")
+        for name in names:
+            if name not in columns:
+                raise _missing(name, "")
+        index = list(columns[names[0]]) if names else []
+        for name in names:
+            if columns[name].keys() != set(index):
+                raise RequestError(
+                    f"Column {name!r} does not have the same rows as column {names[0]!r}.", pointer=f"/{token(name)}"
+                )
+        return Table(
+            rows=[[columns[name][key] for name in names] for key in index],
+            pointer=lambda i, j: f"/{token(names[j])}/{token(index[i])}",
+            extra=self._extra([("", columns)]),
+        )
+
+    def _from_split(self, value: dict[str, Any]) -> Table:
+        """Read pandas' `{"columns": […], "index": […], "data": [[…], …]}`."""
+        data, columns = value["data"], value.get("columns")
+        odd = next((i for i, row in enumerate(data) if not isinstance(row, list)), None)
+        if odd is not None:
+            raise RequestError(f"Expected an array, got {kind_of(data[odd])}.", pointer=f"/data/{odd}")
+        if columns is None or not self._by_name:
+            table = self._from_list(data)
+            return Table(rows=table.rows, pointer=lambda i, j: "/data" + table.pointer(i, j))
+        if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
+            raise RequestError("Expected an array of column names.", pointer="/columns")
+        absent = next((name for name in self._names if name not in columns), None)
+        if absent is not None:
+            raise _missing(absent, "", listed="/columns")
+        positions = [columns.index(name) for name in self._names]
+        for i, row in enumerate(data):
+            if len(row) != len(columns):
+                raise RequestError(f"Expected {len(columns)} values, got {len(row)}.", pointer=f"/data/{i}")
+        return Table(
+            rows=[[row[position] for position in positions] for row in data],
+            pointer=lambda i, j: f"/data/{i}/{positions[j]}",
+            extra=[f"/columns/{i}" for i, name in enumerate(columns) if name not in self._known],
+        )
+
+    # --- what is said of it ---
+
+    def _wrong_width(self, row: Sequence[Any]) -> str:
+        return f"Expected {self._describe_width()}, got {len(row)}."
+
+    def _describe_width(self) -> str:
+        widths = sorted(self._widths)
+        text = " or ".join(str(width) for width in widths) + (" value" if widths == [1] else " values")
+        return f"{text} ({', '.join(self._names)})" if self._names else text
+
+    def _spellings(self) -> str:
+        if self._spec.kind == "text":
+            return 'Send texts as ["first text", "second text"].'
+        if self._by_name:
+            return "Send rows as [{…}, {…}] with the columns' names, or as [[…], […]]."
+        return "Send rows as [[…], […]]."
 
 
 def kind_of(value: Any) -> str:
@@ -66,204 +273,9 @@ def token(key: object) -> str:
     return str(key).replace("~", "~0").replace("/", "~1")
 
 
-def used_columns(spec: Input) -> list[int]:
-    """Return the positions of the columns that the model really uses."""
-    return [position for position, column in enumerate(spec.columns) if not column.optional]
-
-
-def _widths(spec: Input) -> set[int]:
-    """Return how long a positional row may be: all columns that the model knows, or only those that it uses."""
-    return {len(spec.columns), len(used_columns(spec))} if spec.columns else {spec.width}
-
-
-def _from_list(value: list[Any], spec: Input) -> Table:
-    kinds = {type(item) for item in value}
-    if kinds <= {list}:
-        return Table(
-            rows=[_positional(row, spec, f"/{i}") for i, row in enumerate(value)],
-            pointer=lambda i, j: f"/{i}/{_original(spec, len(value[i]), j)}",
-        )
-    if kinds <= {dict}:
-        return _from_records(value, spec)
-    odd = next((i for i, item in enumerate(value) if not isinstance(item, _SCALARS)), None)
-    if odd is None:
-        return _from_flat(value, spec)
-    first = next(i for i, item in enumerate(value) if type(item) is not type(value[0]))
-    raise RequestError(
-        f"Row {first} is {kind_of(value[first])}, but row 0 is {kind_of(value[0])}: write all rows alike.",
-        pointer=f"/{first}",
-    )
-
-
-def _from_flat(value: list[Any], spec: Input) -> Table:
-    """Read `[1, 2, 3]`: one row where the length is a width above 1, else rows of one value each."""
-    widths = _widths(spec)
-    as_row = len(value) > 1 and len(value) in widths
-    as_rows = 1 in widths
-    if as_row and as_rows:
-        raise RequestError(
-            f"A flat list of {len(value)} values can be one row or {len(value)} rows of one value. "
-            "Write [[…, …]] for one row, or [[…], […]] for rows of one value.",
-            code="ambiguous-input",
-            pointer="",
-        )
-    if as_row:
-        row = _positional(value, spec, "")
-        return Table(rows=[row], pointer=lambda _i, j: f"/{_original(spec, len(value), j)}")
-    if as_rows or not value:
-        return Table(rows=[[item] for item in value], pointer=lambda i, _j: f"/{i}")
-    raise RequestError(f"Expected rows of {_describe_width(spec)}, got {len(value)} values.", pointer="")
-
-
-def _positional(row: list[Any], spec: Input, pointer: str) -> Sequence[Any]:
-    if not spec.columns:
-        if len(row) != spec.width:
-            raise RequestError(_wrong_width(row, spec), pointer=pointer)
-        return row
-    used = used_columns(spec)
-    if len(row) == len(used):
-        return row
-    if len(row) == len(spec.columns):
-        return [row[position] for position in used]
-    raise RequestError(_wrong_width(row, spec), pointer=pointer)
-
-
-def _original(spec: Input, given: int, column: int) -> int:
-    """Return where the used column stood in a positional row of `given` values."""
-    used = used_columns(spec)
-    return used[column] if used and given != len(used) else column
-
-
-def _from_records(records: list[dict[str, Any]], spec: Input) -> Table:
-    """Read `[{"a": 1, "b": 2}, …]`, by name where the columns have names, else in the first row's order."""
-    names = _names(records[0], spec, "/0") if records else []
-    rows = []
-    for i, record in enumerate(records):
-        missing = next((name for name in names if name not in record), None)
-        if missing is not None:
-            raise _missing(missing, f"/{i}")
-        rows.append([record[name] for name in names])
-    return Table(rows=rows, pointer=lambda i, j: f"/{i}/{token(names[j])}")
-
-
-def _names(given: Mapping[str, Any], spec: Input, pointer: str) -> list[str]:
-    if spec.kind == "frame":
-        return [column.name for column in spec.columns if not column.optional]
-    names = list(given)
-    if len(names) != spec.width:
-        raise RequestError(_wrong_width(names, spec), pointer=pointer)
-    return names
-
-
-def _from_object(value: dict[str, Any], spec: Input) -> Table:
-    if "data" in value and value.keys() <= _SPLIT_KEYS and isinstance(value["data"], list):
-        return _from_split(value, spec)
-    kinds = {type(item) for item in value.values()}
-    if kinds == {dict}:
-        return _from_nested(value, spec)
-    if kinds == {list}:
-        names = _names(value, spec, "")
-        return _from_columns({name: dict(enumerate(cells)) for name, cells in value.items()}, names)
-    if kinds <= set(_SCALARS):
-        return _from_scalars(value, spec)
-    raise RequestError(f"The object's values are of different kinds. {_spellings(spec)}", pointer="")
-
-
-def _from_scalars(value: dict[str, Any], spec: Input) -> Table:
-    """Read `{"a": 1, "b": 2}` as one row, or `{"0": "x", "1": "y"}` (a pandas Series) as rows of one value."""
-    named = spec.kind == "frame" and any(column.name in value for column in spec.columns)
-    if not named and 1 in _widths(spec) and list(value) == [str(i) for i in range(len(value))]:
-        keys = list(value)
-        return Table(rows=[[item] for item in value.values()], pointer=lambda i, _j: f"/{keys[i]}")
-    names = _names(value, spec, "")
-    missing = next((name for name in names if name not in value), None)
-    if missing is not None:
-        raise _missing(missing, "")
-    return Table(rows=[[value[name] for name in names]], pointer=lambda _i, j: f"/{token(names[j])}")
-
-
-def _from_nested(value: dict[str, dict[str, Any]], spec: Input) -> Table:
-    """Read pandas' `{"column": {"index": cell}}`, or `{"index": {"column": cell}}` where only that fits the names."""
-    known = {column.name for column in spec.columns}
-    if spec.kind == "frame" and not known & value.keys() and any(known & row.keys() for row in value.values()):
-        keys = list(value)
-        try:
-            table = _from_records(list(value.values()), spec)
-        except RequestError as error:
-            row, _, rest = (error.pointer or "/0").removeprefix("/").partition("/")
-            raise RequestError(
-                error.message, code=error.code, pointer="/".join(["", token(keys[int(row)]), *filter(None, [rest])])
-            ) from error
-        return Table(
-            rows=table.rows,
-            pointer=lambda i, j: "/" + token(keys[i]) + "/" + table.pointer(i, j).split("/", 2)[2],
-        )
-    return _from_columns(value, _names(value, spec, ""))
-
-
-def _from_columns(columns: Mapping[str, Mapping[Any, Any]], names: list[str]) -> Table:
-    for name in names:
-        if name not in columns:
-            raise _missing(name, "")
-    index = list(columns[names[0]]) if names else []
-    for name in names:
-        if columns[name].keys() != set(index):
-            raise RequestError(
-                f"Column {name!r} does not have the same rows as column {names[0]!r}.", pointer=f"/{token(name)}"
-            )
-    return Table(
-        rows=[[columns[name][key] for name in names] for key in index],
-        pointer=lambda i, j: f"/{token(names[j])}/{token(index[i])}",
-    )
-
-
-def _from_split(value: dict[str, Any], spec: Input) -> Table:
-    """Read pandas' `{"columns": […], "index": […], "data": [[…], …]}`."""
-    data, columns = value["data"], value.get("columns")
-    odd = next((i for i, row in enumerate(data) if not isinstance(row, list)), None)
-    if odd is not None:
-        raise RequestError(f"Expected an array, got {kind_of(data[odd])}.", pointer=f"/data/{odd}")
-    if columns is None or spec.kind != "frame":
-        table = _from_list(data, spec)
-        return Table(rows=table.rows, pointer=lambda i, j: "/data" + table.pointer(i, j))
-    if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
-        raise RequestError("Expected an array of column names.", pointer="/columns")
-    names = _names({}, spec, "")
-    absent = next((name for name in names if name not in columns), None)
-    if absent is not None:
-        raise _missing(absent, "", listed="/columns")
-    positions = [columns.index(name) for name in names]
-    for i, row in enumerate(data):
-        if len(row) != len(columns):
-            raise RequestError(f"Expected {len(columns)} values, got {len(row)}.", pointer=f"/data/{i}")
-    return Table(
-        rows=[[row[position] for position in positions] for row in data],
-        pointer=lambda i, j: f"/data/{i}/{positions[j]}",
-    )
-
-
 def _missing(name: str, parent: str, *, listed: str | None = None) -> RequestError:
     return RequestError(
         f"Column {name!r} is missing.",
         code="missing-column",
         pointer=f"{parent}/{token(name)}" if listed is None else listed,
     )
-
-
-def _wrong_width(row: Sequence[Any], spec: Input) -> str:
-    return f"Expected {_describe_width(spec)}, got {len(row)}."
-
-
-def _describe_width(spec: Input) -> str:
-    widths = sorted(_widths(spec))
-    text = " or ".join(str(width) for width in widths) + (" value" if widths == [1] else " values")
-    names = ", ".join(column.name for column in spec.columns if not column.optional)
-    return f"{text} ({names})" if names else text
-
-
-def _spellings(spec: Input) -> str:
-    if spec.kind == "text":
-        return 'Send texts as ["first text", "second text"].'
-    if spec.kind == "frame":
-        return "Send rows as [{…}, {…}] with the columns' names, or as [[…], […]]."
-    return "Send rows as [[…], […]]."

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .columns import NONE_SUFFIX, Codec, to_series
+from .columns import MOST_EXACT, NONE_SUFFIX, Codec, to_series
 from .encode import to_json_value
 from .manifest import Column, ColumnKind, Input, InputKind, Label
 from .model import first_estimator
@@ -32,7 +32,8 @@ def derive_input(kind: InputKind, sample: Any, pipeline: Any) -> Input:
         case "text":
             return Input(kind="text", width=1, dtype=_text_container(sample, pipeline.predict))
         case "array":
-            return Input(kind="array", width=sample.shape[1], dtype=_array_dtype(sample, pipeline.predict))
+            dtype = _array_dtype(sample, pipeline.predict)
+            return Input(kind="array", width=sample.shape[1], dtype=dtype, is_wide=_is_wide(sample))
         case "frame":
             columns = tuple(_columns(sample, pipeline))
             return Input(kind="frame", width=len(columns), columns=columns)
@@ -104,7 +105,15 @@ def _column(series: Any, name: str, categories: tuple[Label, ...]) -> Column:
     kind, dtype = _kind_and_dtype(series, dtype)
     if dtype.startswith("category"):
         categories = tuple(to_json_value(series.cat.categories))
-    return Column(name=name, kind=kind, dtype=dtype, nullable=has_null, categories=categories)
+    is_wide = kind == "integer" and _is_wide(series.dropna().to_numpy())
+    return Column(name=name, kind=kind, dtype=dtype, nullable=has_null, categories=categories, is_wide=is_wide)
+
+
+def _is_wide(values: Any) -> bool:
+    """Tell whether there are integers among the values that floats can't all hold."""
+    if values.dtype.kind not in "iu" or not values.size:
+        return False
+    return max(abs(int(values.min())), abs(int(values.max()))) > MOST_EXACT
 
 
 def _kind_and_dtype(series: Any, dtype: str) -> tuple[ColumnKind, str]:  # noqa: PLR0911 - one return per family of dtypes

@@ -53,6 +53,7 @@ class Settings:
     metrics_prefix: str = DEFAULT_METRICS_PREFIX
     metrics_buckets: tuple[float, ...] = DEFAULT_BUCKETS
     published_notebooks: Path | None = None
+    is_strict: bool = False
 
 
 def from_environ(environ: Mapping[str, str]) -> Settings:
@@ -81,6 +82,7 @@ def from_environ(environ: Mapping[str, str]) -> Settings:
         metrics_prefix=_metrics_prefix(environ),
         metrics_buckets=_buckets(environ),
         published_notebooks=Path(published) if (published := environ.get("NACHLASS_PUBLISHED_NOTEBOOKS")) else None,
+        is_strict=_switch(environ, "NACHLASS_STRICT"),
     )
 
 
@@ -90,6 +92,13 @@ def _batching(environ: Mapping[str, str]) -> Batching:
         if text == known:
             return cast(Batching, known)
     raise SettingsError(f"NACHLASS_BATCH={text!r} is none of auto, on and exact. Unset it for auto.")
+
+
+def _switch(environ: Mapping[str, str], name: str) -> bool:
+    text = environ.get(name, "").strip().lower()
+    if text not in ("", "0", "1", "false", "true"):
+        raise SettingsError(f"{name}={text!r} is neither 1 nor 0. Set {name}=1 to switch it on, or unset it.")
+    return text in ("1", "true")
 
 
 def _integer(environ: Mapping[str, str], name: str, *, default: int, low: int, high: int) -> int:

@@ -37,6 +37,15 @@ class Telling(Step):
             raise ValueError("negative")
         return [2 * row[0] for row in X.tolist()]
 
+class Stalling(Telling):
+    has_stalled = False
+
+    def predict(self, X):
+        if len(X) > 1 and not Stalling.has_stalled:
+            Stalling.has_stalled = True
+            time.sleep(1)
+        return super().predict(X)
+
 class Centred(Step):
     def predict(self, X):
         return (2 * X[:, 0] - X[:, 0].mean()).tolist()
@@ -132,6 +141,14 @@ def test_a_bad_row_fails_its_request_alone(new_image: NewImage, serve: Serve) ->
         assert [answer.status for answer in answers] == [500 if value < 0 else 200 for value in values]
         assert all(answer.json() == [2 * value] for answer, value in zip(answers, values, strict=True) if value >= 0)
         assert max(call_sizes(service)) > 1
+
+
+def test_a_call_that_took_long_by_chance_does_not_end_sharing(new_image: NewImage, serve: Serve) -> None:
+    image, _ = image_of(new_image, "Stalling")
+    with serve(image, NACHLASS_BATCH="on") as service, ThreadPoolExecutor(32) as pool:
+        list(pool.map(lambda value: service.predict([[float(value)]]), range(600)))
+        sizes = call_sizes(service)
+        assert max(sizes[len(sizes) // 2 :]) > 1
 
 
 def test_long_requests_are_predicted_in_slices(new_image: NewImage, serve: Serve) -> None:

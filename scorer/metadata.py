@@ -1,27 +1,15 @@
+"""The facts of `GET /metadata`."""
+
 from __future__ import annotations
 
 import dataclasses
 from typing import Any
 
-from ..encode import dump
-from ..manifest import Manifest
-from .respond import send
+from .manifest import Manifest
 
 
-class Metadata:
-    """`GET /metadata`: what was trained, from what, and what it takes; nothing of the machine that it runs on."""
-
-    def __init__(self, manifest: Manifest, provenance: Any) -> None:
-        # Once, not for each request: the provenance of a model of ten thousand files is a megabyte.
-        self._body = dump({**describe(manifest), "provenance": provenance})
-
-    async def on_get(self, _req: Any, resp: Any) -> None:
-        """Answer with the facts."""
-        send(resp, self._body)
-
-
-def describe(manifest: Manifest) -> dict[str, Any]:
-    """Return the manifest's facts without the paths of this machine."""
+def describe(manifest: Manifest, provenance: Any) -> dict[str, Any]:
+    """Return what was trained, from what, and what it takes; nothing of the machine that it runs on."""
     model = manifest.model
     assert model is not None
     return {
@@ -52,4 +40,5 @@ def describe(manifest: Manifest) -> dict[str, Any]:
             "abi": manifest.interpreter.abi,
         },
         "versions": dict(manifest.versions),
+        "provenance": provenance,
     }

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from typing import Any
+
+from .respond import send
+
+
+class Fixed:
+    """`GET` of a JSON document that stays as it is."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def on_get(self, _req: Any, resp: Any) -> None:
+        """Answer with the document."""
+        send(resp, self._body)
+
+    on_head = on_get

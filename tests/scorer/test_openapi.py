@@ -1,0 +1,221 @@
+"""The service's description of itself: valid, right about the model, and true whatever is sent."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pandas as pd
+import pytest
+import schemathesis
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    response_schema_conformance,
+    status_code_conformance,
+)
+from sklearn.ensemble import IsolationForest
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.tree import DecisionTreeClassifier
+
+from tests.scorer.image import Image
+from tests.support.service import Service
+
+NewImage = Callable[[], Image]
+Serve = Callable[..., Any]
+
+EXAMPLES = int(os.environ.get("NACHLASS_TEST_EXAMPLES", "40"))
+SERVICES = ("spam", "flowers", "houses", "line")
+
+
+@pytest.fixture(params=SERVICES)
+def service(request: pytest.FixtureRequest) -> Service:
+    found: Service = request.getfixturevalue(request.param)
+    return found
+
+
+def schema(document: Any, name: str) -> Draft202012Validator:
+    """Return a validator for one of the document's schemas; those that it refers to come along."""
+    return Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": document["components"]})
+
+
+def test_the_document_is_valid_and_true_of_the_model_s_example(service: Service) -> None:
+    document = service.get("/openapi.json").json()
+    validate(document)
+    example = service.get("/metadata").json()["example"]
+    schema(document, "Row").validate(example)
+    schema(document, "Rows").validate([example])
+    (prediction,) = service.post("/predict", json_body=[example]).json()
+    schema(document, "Prediction").validate(prediction)
+    assert document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["example"] == [example]
+
+
+def test_columns_and_labels_are_the_model_s(houses: Service, flowers: Service, spam: Service) -> None:
+    row = houses.get("/openapi.json").json()["components"]["schemas"]["Row"]
+    assert row["required"] == ["rooms", "area", "town", "garden"]
+    assert set(row["properties"]) == {"rooms", "area", "town", "garden", "owner", "price"}
+    assert row["properties"]["town"] == {"type": ["string", "null"], "examples": ["Jena", "Ulm"]}
+    assert row["properties"]["area"] == {"type": ["number", "null"]}
+    assert flowers.get("/openapi.json").json()["components"]["schemas"]["Row"]["maxItems"] == 4
+    labels = spam.get("/openapi.json").json()["components"]["schemas"]["Prediction"]
+    assert labels == {"enum": ["legitimate", "spam"]}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "name"),
+    [([[1.0, 2.0]], "Rows"), ([{"rooms": 3}], "Rows"), ("text", "Rows"), ({"rooms": "three"}, "Row")],
+    ids=["width", "missing", "kind", "cell"],
+)
+def test_what_the_service_refuses_is_not_in_the_schema(houses: Service, wrong: object, name: str) -> None:
+    assert houses.post("/predict", json_body=wrong).status == 400
+    assert not schema(houses.get("/openapi.json").json(), name).is_valid(wrong)
+
+
+def test_nothing_that_is_sent_is_answered_by_5xx_or_against_the_description(service: Service) -> None:
+    described = schemathesis.openapi.from_dict(service.get("/openapi.json").json())
+    (found,) = described.include(path="/predict").get_all_operations()
+    operation: Any = found
+
+    @hypothesis.settings(
+        max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+    )
+    @hypothesis.given(case=operation.ok().as_strategy())
+    def send(case: Any) -> None:
+        case.call_and_validate(
+            base_url=f"http://127.0.0.1:{service.port}",
+            checks=[not_a_server_error, status_code_conformance, response_schema_conformance],
+        )
+
+    send()
+
+
+# --- outputs ---
+
+
+def served(new_image: NewImage, stages: list[Any], sample: Any) -> Image:
+    image = new_image()
+    image.write_stages(stages)
+    image.finish(image.check([sample]))
+    return image
+
+
+def test_an_outlier_detector_answers_and_counts_its_two_labels(new_image: NewImage, serve: Serve) -> None:
+    points = np.array([[0.0, 0.1], [0.1, 0.0], [0.0, 0.0], [9.0, 9.0]])
+    with serve(served(new_image, [IsolationForest(random_state=0).fit(points)], points)) as service:
+        assert service.get("/metadata").json()["task"] == "outlier_detector"
+        assert service.get("/openapi.json").json()["components"]["schemas"]["Prediction"] == {"enum": [1, -1]}
+        assert service.predict([[0.0, 0.0], [99.0, 99.0]]) == [1, -1]
+        text = service.get("/metrics").text
+        assert 'nachlass_predictions_total{value="-1"} 1.0' in text
+
+
+def test_several_outputs_are_described(new_image: NewImage, serve: Serve) -> None:
+    points = np.array([[0.0, 0.0], [1.0, 1.0], [0.0, 1.0], [1.0, 0.0]])
+    labels = np.array([["a", "x"], ["b", "y"], ["a", "y"], ["b", "x"]])
+    with serve(served(new_image, [DecisionTreeClassifier().fit(points, labels)], points)) as service:
+        prediction = schema(service.get("/openapi.json").json(), "Prediction")
+        assert service.predict([[1.0, 1.0]]) == [["b", "y"]]
+        assert prediction.is_valid(["b", "y"])
+        assert not prediction.is_valid("b")
+        assert not prediction.is_valid(["b", "y", "x"])
+
+
+# --- ranges and columns that nobody knows ---
+
+
+@pytest.fixture(scope="module")
+def typed(new_image: NewImage) -> Image:
+    frame = pd.DataFrame(
+        {
+            "small": np.array([1, 2, 3, 4], dtype=np.int8),
+            "long": np.array([1, 2, 3, 4], dtype=np.int64),
+            "wide": np.array([2**60, 2, 3, 4], dtype=np.int64),
+            "single": np.array([0.5, 1.5, 2.5, 3.5], dtype=np.float32),
+        }
+    )
+    return served(new_image, [LinearRegression().fit(frame, [1, 2, 3, 4])], frame)
+
+
+@pytest.fixture(scope="module")
+def typed_service(typed: Image, serve: Serve) -> Iterator[Service]:
+    with serve(typed) as service:
+        yield service
+
+
+@pytest.mark.parametrize(
+    ("column", "good", "bad"),
+    [("small", 127, 128), ("long", 2**53, 2**53 + 1), ("wide", 2**60, 2**63), ("single", 3.4e38, 3.5e38)],
+)
+def test_a_number_outside_its_column_s_range_is_refused(
+    typed_service: Service, column: str, good: float, bad: float
+) -> None:
+    row = {"small": 1, "long": 1, "wide": 2**60, "single": 0.5}
+    assert typed_service.post("/predict", json_body=[{**row, column: good}]).status == 200
+    answer = typed_service.post("/predict", json_body=[row, {**row, column: bad}])
+    assert (answer.status, answer.json()["code"], answer.json()["pointer"]) == (400, "wrong-value", f"/1/{column}")
+    described = schema(typed_service.get("/openapi.json").json(), "Row")
+    assert described.is_valid({**row, column: good})
+    assert not described.is_valid({**row, column: bad})
+
+
+EXTRA = [
+    ([{"town": "Ulm", "shoe": 1}, {"town": "Jena", "hat/1": 2, "shoe": 2}], "/0/shoe"),
+    ({"town": "Ulm", "hat/1": 1, "shoe": 1}, "/hat~11"),
+    ({"shoe": [1], "town": ["Ulm"], "hat": [1]}, "/shoe"),
+    ({"columns": ["town", "shoe", "hat"], "data": [["Ulm", 1, 2]]}, "/columns/1"),
+    ({"first": {"town": "Ulm", "shoe": 1, "hat": 1}}, "/first/shoe"),
+]
+
+
+@pytest.fixture(scope="module")
+def towns(new_image: NewImage) -> Image:
+    frame = pd.DataFrame({"town": ["Ulm", "Jena"]})
+    model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LinearRegression()).fit(frame, [1, 2])
+    return served(new_image, [model], frame)
+
+
+@pytest.fixture(scope="module")
+def lenient(towns: Image, serve: Serve) -> Iterator[Service]:
+    with serve(towns) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def strict(towns: Image, serve: Serve) -> Iterator[Service]:
+    with serve(towns, NACHLASS_STRICT="1") as service:
+        yield service
+
+
+@pytest.mark.parametrize(("rows", "pointer"), EXTRA, ids=["records", "record", "columns", "split", "nested"])
+def test_extra_columns_are_ignored_and_counted_or_refused(
+    lenient: Service, strict: Service, rows: object, pointer: str
+) -> None:
+    def counted() -> float:
+        found = re.search(r"^nachlass_extra_columns_total (\S+)$", lenient.get("/metrics").text, re.MULTILINE)
+        assert found
+        return float(found[1])
+
+    before = counted()
+    assert lenient.post("/predict", json_body=rows).status == 200
+    assert counted() - before == 2
+    answer = strict.post("/predict", json_body=rows)
+    assert (answer.status, answer.json()["code"], answer.json()["pointer"]) == (400, "unknown-column", pointer)
+
+
+def test_a_strict_service_says_so(strict: Service) -> None:
+    row = schema(strict.get("/openapi.json").json(), "Row")
+    assert row.is_valid({"town": "Ulm"})
+    assert not row.is_valid({"town": "Ulm", "shoe": 1})
+
+
+def test_of_a_key_that_comes_twice_the_last_wins(lenient: Service) -> None:
+    body = '[{"town": "Ulm", "town": "Jena"}]'
+    answer = lenient.request("POST", "/predict", body, {"Content-Type": "application/json"})
+    assert answer.json() == pytest.approx([2.0])
