@@ -56,7 +56,7 @@ def extract_json(body: bytes, content_type: str | None) -> bytes:
         media_type.startswith("application/") and media_type.endswith("+json")
     )
     if is_json or media_type == FORM:
-        _check_charset(parameters)
+        check_charset(parameters)
     if is_json:
         found = body
     elif media_type == FORM:
@@ -75,7 +75,12 @@ def extract_json(body: bytes, content_type: str | None) -> bytes:
     return found
 
 
-def _check_charset(parameters: str) -> None:
+def check_charset(parameters: str) -> None:
+    """Make sure that the parameters of a content type name no other encoding than UTF-8.
+
+    Raises:
+        RequestError: They do (415).
+    """
     for parameter in parameters.split(";"):
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "charset" and value.strip().strip('"').lower() not in ("utf-8", "utf8", "us-ascii"):

@@ -37,7 +37,7 @@ class Connection(HttpToolsProtocol):
         self._body_since = _NEVER
         self._last_data = _NEVER
         self._unread_since = _NEVER
-        self._header_bytes = 0
+        self._header_bytes = self._chunk_bytes = 0
         self._is_refused = False
 
     def data_received(self, data: bytes) -> None:
@@ -49,10 +49,11 @@ class Connection(HttpToolsProtocol):
         self._idle_since = _NEVER
         if self._headers_since is _NEVER and self._body_since is _NEVER:
             self._headers_since = now
+        self._chunk_bytes = len(data)
         super().data_received(data)
         if self._headers_since is not _NEVER and self.parser is not None:
             # httptools keeps a field until it is whole, however long it is.
-            self._header_bytes += len(data)
+            self._header_bytes += self._chunk_bytes
             if self._header_bytes > MOST_HEADER_BYTES:
                 self._refuse_headers()
 
@@ -66,9 +67,9 @@ class Connection(HttpToolsProtocol):
         if self._is_refused:
             return
         self._headers_since = _NEVER
-        fields = self.headers
-        if len(fields) > MOST_HEADER_FIELDS or (
-            len(self.url) + sum(len(name) + len(value) + 4 for name, value in fields) > MOST_HEADER_BYTES
+        if len(self.headers) > MOST_HEADER_FIELDS or (
+            # What came with the end of the headers may be the body: only where it is long is it worth counting.
+            self._header_bytes + self._chunk_bytes > MOST_HEADER_BYTES and self._length_of_headers() > MOST_HEADER_BYTES
         ):
             self._refuse_headers()
             return
@@ -130,6 +131,9 @@ class Connection(HttpToolsProtocol):
                 self._refuse(408, f"Nothing of the body came for {BODY_IDLE_S:g} seconds.", code="request-timeout")
             elif now - self._body_since > BODY_S:
                 self._refuse(408, f"The body took longer than {BODY_S:g} seconds.", code="request-timeout")
+
+    def _length_of_headers(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _refuse_headers(self) -> None:
         problem = f"The headers are longer than {MOST_HEADER_BYTES} bytes, or more than {MOST_HEADER_FIELDS}."

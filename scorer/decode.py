@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -83,7 +83,17 @@ class Decoder:
 
     def _frame(self, table: Table) -> Batch:
         null_pointer = None
-        for j, (codec, cells) in enumerate(zip(self._codecs, zip(*table.rows, strict=True), strict=True)):
+        doubtful: Iterable[tuple[int, tuple[Codec, Sequence[Any]]]] = enumerate(
+            zip(self._codecs, zip(*table.rows, strict=True), strict=True)
+        )
+        if len(table.rows) == 1:
+            # Most requests are one row, of which all is as it should be: asking each cell takes a fifth of the time.
+            doubtful = [
+                (j, (codec, (cell,)))
+                for j, (codec, cell) in enumerate(zip(self._codecs, table.rows[0], strict=True))
+                if not codec.accepts(cell)
+            ]
+        for j, (codec, cells) in doubtful:
             codec.check(cells, lambda i, j=j: table.pointer(i, j))  # type: ignore[misc]  # j is bound
             if null_pointer is None and None in cells:
                 null_pointer = table.pointer(cells.index(None), j)

@@ -27,17 +27,24 @@ _DATA = frozenset({"numpy", "pandas", "scipy"})
 _KERNELS = "sklearn.gaussian_process.kernels"
 
 
-def find_merging(pipeline: Any, spec: Input, rows: Sequence[Any], *, is_repeatable: bool) -> Merging:
+def find_merging(
+    pipeline: Any, spec: Input, rows: Sequence[Any], *, methods: Sequence[str], is_repeatable: bool
+) -> Merging:
     """Return whether requests may share calls of the pipeline, and why.
 
     Args:
         pipeline: The composed pipeline.
         spec: Its input.
         rows: Rows that it predicts, as `decode.Batch` has them.
+        methods: What else the service may ask of it, beside `predict`.
         is_repeatable: Whether the same rows get the same answer twice.
     """
     unreviewed = next(_unreviewed(pipeline), None)
-    problem = _difference(pipeline, spec, rows) if is_repeatable else "it answers differently each time"
+    problem = (
+        _difference(Answerer(pipeline, spec), spec, rows, ("predict", *methods))
+        if is_repeatable
+        else "it answers differently each time"
+    )
     if problem is not None:
         reason = problem
     elif unreviewed is not None:
@@ -87,17 +94,16 @@ def _has_functions_of_all_rows(estimator: Any) -> bool:
     return type(estimator).__name__ == "DummyClassifier" and estimator.strategy in ("stratified", "uniform")
 
 
-def _difference(pipeline: Any, spec: Input, rows: Sequence[Any]) -> str | None:
+def _difference(answerer: Answerer, spec: Input, rows: Sequence[Any], methods: Sequence[str]) -> str | None:
     """Return how a call of several rows differed from calls of one, None if it never did."""
-    answerer = Answerer(pipeline, spec)
-    pool = _pool(answerer, spec, rows)
+    pool = _pool(answerer, spec, rows, methods)
     if not pool:
         return "no row could be predicted alone"
     draw = random.Random(0)  # noqa: S311 - no secret: the same rows in each build
     for size in _SIZES:
         chosen = [draw.choice(pool) for _ in range(size)]
         try:
-            together = answerer.answer([row for row, _ in chosen])
+            together = answerer.answer([row for row, _ in chosen], methods)
         except Exception as error:  # noqa: BLE001 - the stages' own code; that it raised is the finding
             return f"a call of {size} rows failed, of which each could be predicted alone ({type(error).__name__})"
         if not same(together, [value for _, value in chosen]):
@@ -105,7 +111,7 @@ def _difference(pipeline: Any, spec: Input, rows: Sequence[Any]) -> str | None:
     return None
 
 
-def _pool(answerer: Answerer, spec: Input, rows: Sequence[Any]) -> list[tuple[Any, Any]]:
+def _pool(answerer: Answerer, spec: Input, rows: Sequence[Any], methods: Sequence[str]) -> list[tuple[Any, Any]]:
     """Return rows, and rows with something missing or never seen in them, with the answer that each gets alone."""
     pool: list[tuple[Any, Any]] = []
     end = time.monotonic() + _POOL_S
@@ -113,7 +119,7 @@ def _pool(answerer: Answerer, spec: Input, rows: Sequence[Any]) -> list[tuple[An
         if pool and (len(pool) >= _MOST_POOL or time.monotonic() > end):
             break
         try:
-            pool.append((row, answerer.answer([row])[0]))
+            pool.append((row, answerer.answer([row], methods)[0]))
         except Exception:  # noqa: BLE001, S112 - the model takes no such row, so no request has one
             continue
     return pool

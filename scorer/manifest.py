@@ -100,7 +100,8 @@ class Model:
 
     `sample_shape` is the shape of the rows that the proof scored, (n,) for texts and (n, width) otherwise; `example` is
     one JSON row that the service accepts, synthetic unless the author chose to ship a real one. `outputs` is how many
-    values `predict` returns for a row that gets a list of them, None where it gets one value.
+    values `predict` returns for a row that gets a list of them, None where it gets one value. `methods` are what may be
+    asked for beside `predict`: `predict_proba`, `decision_function`, `transform`.
     """
 
     task: Task
@@ -111,6 +112,7 @@ class Model:
     example_is_real: bool = False
     merging: Merging | None = None
     outputs: int | None = None
+    methods: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

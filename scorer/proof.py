@@ -15,7 +15,7 @@ from .errors import RequestError, StageError, one_line
 from .independence import find_merging
 from .manifest import Input, InputKind, Model
 from .model import find_classes, find_task
-from .predictor.answers import Answerer, RefusalError
+from .predictor.answers import METHODS, Answerer, RefusalError
 from .sample import UnusableSampleError, normalise, synthetic_row, to_rows
 from .schema import derive_input, require_all
 from .synthesis import synthetic_candidates
@@ -73,8 +73,9 @@ def prove(pipeline: Any, candidates: Sequence[Any], *, ship_sample: bool) -> Pro
         warnings.append("No synthetic example could be made that the model takes.")
     shape = (len(rows),) if sample.kind == "text" else (len(rows), spec.width)
     checked = Decoder(spec).decode(parse_json(dump(rows))).rows
+    methods = _other_methods(pipeline, spec, checked)
     model = Model(
-        merging=find_merging(pipeline, spec, checked, is_repeatable=repeatable),
+        merging=find_merging(pipeline, spec, checked, methods=methods, is_repeatable=repeatable),
         task=find_task(pipeline),
         classes=find_classes(pipeline),
         input=spec,
@@ -82,6 +83,7 @@ def prove(pipeline: Any, candidates: Sequence[Any], *, ship_sample: bool) -> Pro
         example=example,
         example_is_real=ship_sample and is_real,
         outputs=len(predictions[0]) if isinstance(predictions[0], list) else None,
+        methods=methods,
     )
     return Proof(model=model, rows=rows, predictions=predictions, repeatable=repeatable, warnings=warnings)
 
@@ -184,6 +186,19 @@ def _agreeing_input(sample: _Sample, rows: list[Any], pipeline: Any, *, compare:
 def _answer(pipeline: Any, spec: Input, rows: Any) -> list[Any]:
     """Answer rows as the service does that gets them as JSON."""
     return Answerer(pipeline, spec).answer(Decoder(spec).decode(parse_json(dump(rows))).rows)
+
+
+def _other_methods(pipeline: Any, spec: Input, rows: Sequence[Any]) -> tuple[str, ...]:
+    """Return what the pipeline can be asked beside `predict`; one that fails on the sample isn't offered."""
+    found = []
+    for method in METHODS[1:]:
+        try:
+            if hasattr(pipeline, method):
+                Answerer(pipeline, spec).answer(rows, (method,))
+                found.append(method)
+        except Exception:  # noqa: BLE001, S112 - the stages' own code; that it raised is the finding.
+            continue
+    return tuple(found)
 
 
 def _fallbacks(spec: Input) -> list[Input]:

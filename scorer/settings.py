@@ -33,6 +33,9 @@ that the proof found no difference with; never."""
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
+_ROUTE = re.compile(r"(?:/[A-Za-z0-9._~:@!$&'()*+,;=-]+)+/?")
+
+
 class SettingsError(ValueError):
     """An environment variable holds a value that the service can't use; the message says what to set instead."""
 
@@ -54,6 +57,9 @@ class Settings:
     metrics_buckets: tuple[float, ...] = DEFAULT_BUCKETS
     published_notebooks: Path | None = None
     is_strict: bool = False
+    model_names: tuple[str, ...] = ()
+    predict_route: str | None = None
+    health_route: str | None = None
 
 
 def from_environ(environ: Mapping[str, str]) -> Settings:
@@ -68,7 +74,7 @@ def from_environ(environ: Mapping[str, str]) -> Settings:
     return Settings(
         manifest=Path(manifest),
         host=environ.get("NACHLASS_HOST", "").strip() or DEFAULT_HOST,
-        port=_integer(environ, "PORT", default=DEFAULT_PORT, low=1, high=65535),
+        port=_port(environ),
         workers=_integer(environ, "NACHLASS_WORKERS", default=1, low=1, high=MAX_WORKERS),
         max_body_bytes=_integer(
             environ, "NACHLASS_MAX_BODY_BYTES", default=DEFAULT_MAX_BODY_BYTES, low=1, high=2**31 - 1
@@ -83,6 +89,9 @@ def from_environ(environ: Mapping[str, str]) -> Settings:
         metrics_buckets=_buckets(environ),
         published_notebooks=Path(published) if (published := environ.get("NACHLASS_PUBLISHED_NOTEBOOKS")) else None,
         is_strict=_switch(environ, "NACHLASS_STRICT"),
+        model_names=_names(environ),
+        predict_route=_route(environ, "AIP_PREDICT_ROUTE"),
+        health_route=_route(environ, "AIP_HEALTH_ROUTE"),
     )
 
 
@@ -92,6 +101,32 @@ def _batching(environ: Mapping[str, str]) -> Batching:
         if text == known:
             return cast(Batching, known)
     raise SettingsError(f"NACHLASS_BATCH={text!r} is none of auto, on and exact. Unset it for auto.")
+
+
+def _port(environ: Mapping[str, str]) -> int:
+    # Vertex AI's name for it; PORT is everybody else's.
+    name = "PORT" if environ.get("PORT", "").strip() else "AIP_HTTP_PORT"
+    return _integer(environ, name, default=DEFAULT_PORT, low=1, high=65535)
+
+
+def _names(environ: Mapping[str, str]) -> tuple[str, ...]:
+    text = environ.get("NACHLASS_MODEL_NAME", "").strip()
+    if not text:
+        return ()
+    names = tuple(name.strip() for name in text.split(","))
+    if any(not name or "/" in name for name in names):
+        raise SettingsError(
+            f"NACHLASS_MODEL_NAME={text!r} has to be a name, or names separated by commas, without '/'. "
+            "For instance NACHLASS_MODEL_NAME=spam."
+        )
+    return names
+
+
+def _route(environ: Mapping[str, str], name: str) -> str | None:
+    text = environ.get(name, "").strip()
+    if text and not _ROUTE.fullmatch(text):
+        raise SettingsError(f"{name}={text!r} is not a path such as /predict. Unset it, or correct it.")
+    return text.rstrip("/") or None
 
 
 def _switch(environ: Mapping[str, str], name: str) -> bool:

@@ -270,7 +270,7 @@ def test_page_has_every_variable_that_the_kernel_gets() -> None:
 
 
 def service_rows() -> list[list[str]]:
-    ours = re.compile(r"PORT$|NACHLASS_|S2I_")
+    ours = re.compile(r"PORT$|NACHLASS_|S2I_|AIP_")
     return [row for row in rows(section(CONFIGURATION, "Service")) if code(row[0]) and ours.match(code(row[0])[0])]
 
 

@@ -16,6 +16,10 @@ from ..manifest import Input
 _HELPERS = {"numpy", "scipy", "pandas", "joblib", "narwhals", "contextlib"}
 
 
+METHODS = ("predict", "predict_proba", "decision_function", "transform")
+"""What may be asked of a pipeline for each row."""
+
+
 class RefusalError(ValueError):
     """scikit-learn refuses the values of a call; `is_about_missing` when a missing value is what it can't take."""
 
@@ -32,22 +36,35 @@ class Answerer:
         self._pipeline = pipeline
         self._assembler = Assembler(spec)
 
-    def answer(self, rows: Sequence[Any]) -> list[Any]:
-        """Return one JSON value for each of the rows, which are as `decode.Batch` has them.
+    def answer(self, rows: Sequence[Any], methods: Sequence[str] = ("predict",)) -> list[Any]:
+        """Return one JSON value for each of the rows: what the method returned, or a list with a value of each method.
+
+        Args:
+            rows: As `decode.Batch` has them.
+            methods: Of `METHODS`, those that the pipeline has.
 
         Raises:
             RefusalError: scikit-learn refuses the values.
-            ValueError: The pipeline returned something else than one prediction a row.
+            ValueError: The pipeline returned something else than one value a row.
         """
         try:
-            predictions = to_json_value(self._pipeline.predict(self._assembler.assemble(rows)))
+            data = self._assembler.assemble(rows)
+            results = [to_json_value(_by_row(getattr(self._pipeline, method)(data))) for method in methods]
         except ValueError as error:
             if not _is_refusal(error):
                 raise
             raise RefusalError(_first_sentences(error), is_about_missing="NaN" in str(error)) from error
-        if not isinstance(predictions, list) or len(predictions) != len(rows):
-            raise ValueError(f"predict returned {_describe(predictions)} for {len(rows)} rows")
-        return predictions
+        for method, values in zip(methods, results, strict=True):
+            if not isinstance(values, list) or len(values) != len(rows):
+                raise ValueError(f"{method} returned {_describe(values)} for {len(rows)} rows")
+        return results[0] if len(results) == 1 else list(map(list, zip(*results, strict=True)))
+
+
+def _by_row(result: Any) -> Any:
+    """Return a classifier's probabilities by row: for several outputs scikit-learn has an array for each of them."""
+    if isinstance(result, list) and result and all(getattr(part, "ndim", 0) == 2 for part in result):
+        return [list(row) for row in zip(*(part.tolist() for part in result), strict=True)]
+    return result
 
 
 def ignore_missing_names() -> None:

@@ -13,6 +13,7 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..decode import Batch
 from ..errors import FAILED, RequestError, UnansweredError
@@ -68,11 +69,12 @@ class BatchingPredictor:
         self._has_killed = False
         self._has_given_up = False
 
-    async def predict(self, batch: Batch, *, size_bytes: int) -> list[object]:
-        """Return one JSON value per row of the batch.
+    async def predict(self, batch: Batch, *, size_bytes: int, methods: tuple[str, ...] = ("predict",)) -> list[Any]:
+        """Return one JSON value per row of the batch: the prediction, or a list of it and of what else was asked for.
 
         Args:
             batch: The rows.
+            methods: `predict` and what else, see `answers.METHODS`.
             size_bytes: How long they were in the request.
 
         Raises:
@@ -89,7 +91,9 @@ class BatchingPredictor:
                 status=503,
                 retry_after_s=1,
             )
-        job = Job(rows=batch.rows, size_bytes=size_bytes, future=asyncio.get_running_loop().create_future())
+        job = Job(
+            rows=batch.rows, methods=methods, size_bytes=size_bytes, future=asyncio.get_running_loop().create_future()
+        )
         queue.add(job)
         self._schedule()
         try:
@@ -120,7 +124,8 @@ class BatchingPredictor:
         if len(self._pieces) > 1:
             self._merged_calls += 1
             is_checked = self._merged_calls % _CHECKED_EVERY == 0
-        self._link.call([piece.rows for piece in self._pieces], is_checked=is_checked)
+        methods = self._pieces[0].job.methods
+        self._link.call(methods, [piece.rows for piece in self._pieces], is_checked=is_checked)
         self._deadline = asyncio.get_running_loop().call_later(self._timeout_s, self._is_late)
 
     def _is_answered(self, reply: wire.Reply) -> None:
@@ -142,7 +147,8 @@ class BatchingPredictor:
             job.values = job.values + outcome[1] if job.values else outcome[1]
             job.seconds += seconds
             if len(job.values) == len(job.rows) and not job.future.done():
-                self._observe(job.seconds, job.values)
+                has_more = len(job.methods) > 1
+                self._observe(job.seconds, [value[0] for value in job.values] if has_more else job.values)
                 job.future.set_result(job.values)
         elif job.future.done():
             pass  # Its client has gone, or another slice of it failed.

@@ -34,9 +34,9 @@ class Link(asyncio.Protocol):
         del exc
         self._on_end()
 
-    def call(self, parts: list[list[Any]], *, is_checked: bool) -> None:
+    def call(self, methods: tuple[str, ...], parts: list[list[Any]], *, is_checked: bool) -> None:
         """Send one call."""
-        self._transport.write(wire.pack((parts, is_checked)))
+        self._transport.write(wire.pack((methods, parts, is_checked)))
 
     def close(self) -> None:
         """Hear of the predictor no more."""

@@ -39,29 +39,29 @@ def _die_first() -> None:
 
 
 def _reply(call: wire.Call, answerer: Answerer) -> wire.Reply:
-    parts, is_checked = call
+    methods, parts, is_checked = call
     started = time.perf_counter()
-    outcomes = [_outcome(answerer, parts[0])] if len(parts) == 1 else _merged(answerer, parts)
+    outcomes = [_outcome(answerer, parts[0], methods)] if len(parts) == 1 else _merged(answerer, parts, methods)
     seconds = time.perf_counter() - started
     if not is_checked:
         return seconds, outcomes, False
-    alone = [_outcome(answerer, part) for part in parts]
+    alone = [_outcome(answerer, part, methods) for part in parts]
     return seconds, alone, not _agree(outcomes, alone)
 
 
-def _merged(answerer: Answerer, parts: Sequence[list[Any]]) -> list[wire.Outcome]:
+def _merged(answerer: Answerer, parts: Sequence[list[Any]], methods: Sequence[str]) -> list[wire.Outcome]:
     try:
-        values = answerer.answer(list(itertools.chain.from_iterable(parts)))
+        values = answerer.answer(list(itertools.chain.from_iterable(parts)), methods)
     # One of them is at fault, and the others must not know.
     except BaseException:  # noqa: BLE001 - whatever the model's code raises
-        return [_outcome(answerer, part) for part in parts]
+        return [_outcome(answerer, part, methods) for part in parts]
     rest = iter(values)
     return [("values", list(itertools.islice(rest, len(part)))) for part in parts]
 
 
-def _outcome(answerer: Answerer, rows: Sequence[Any]) -> wire.Outcome:
+def _outcome(answerer: Answerer, rows: Sequence[Any], methods: Sequence[str]) -> wire.Outcome:
     try:
-        return "values", answerer.answer(rows)
+        return "values", answerer.answer(rows, methods)
     except RefusalError as refusal:
         return "refused", refusal.message, refusal.is_about_missing
     except BaseException:  # noqa: BLE001 - SystemExit as well: it ends no more than this call

@@ -10,8 +10,10 @@ from ..decode import Batch
 class Predictor(Protocol):
     """Answers one batch, off the event loop."""
 
-    async def predict(self, batch: Batch, *, size_bytes: int) -> list[Any]:
+    async def predict(self, batch: Batch, *, size_bytes: int, methods: tuple[str, ...] = ("predict",)) -> list[Any]:
         """Return one JSON value per row of the batch, which was `size_bytes` long in its request.
+
+        With several `methods`, of which the first is `predict`, it is a list with a value of each.
 
         Raises:
             RequestError: The model refuses the values of the batch.

@@ -16,6 +16,7 @@ class Job:
     """One request's rows on their way; `future` gets their values, or what became of them instead."""
 
     rows: Sequence[Any]
+    methods: tuple[str, ...]
     size_bytes: int
     future: asyncio.Future[list[Any]]
     sent: int = 0
@@ -107,7 +108,12 @@ class Queue:
                 self._forget(self._short.popleft())
                 continue
             rows, size_bytes = rows + len(job.rows), size_bytes + job.size_bytes
-            if pieces and (not self._merges or rows > limit or size_bytes > self._most_bytes):
+            if pieces and (
+                not self._merges
+                or rows > limit
+                or size_bytes > self._most_bytes
+                or job.methods != pieces[0].job.methods
+            ):
                 break
             pieces.append(self._rest(self._short.popleft()))
         return pieces

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 _HEADER = struct.Struct("<Q")
 
-Call = tuple[list[list[Any]], bool]
-"""The rows of each request that goes into one call; whether to hold the answers against those of a call each."""
+Call = tuple[tuple[str, ...], list[list[Any]], bool]
+"""The methods; the rows of each request that goes into one call; whether to hold the answers against a call each."""
 
 Values = tuple[Literal["values"], list[Any]]
 Refused = tuple[Literal["refused"], str, bool]

@@ -10,8 +10,8 @@ from .respond import send
 class Health:
     """A probe: whoever answers lives."""
 
-    def __init__(self, status: str) -> None:
-        self._body = dump({"status": status})
+    def __init__(self, facts: dict[str, object]) -> None:
+        self._body = dump(facts)
 
     async def on_get(self, _req: Any, resp: Any) -> None:
         """Answer 200."""
@@ -23,9 +23,11 @@ class Health:
 class Ready:
     """A probe: a worker that answers has its model loaded, since it is forked from a master that has."""
 
-    def __init__(self, life: Life) -> None:
+    def __init__(self, life: Life, *, key: str = "status") -> None:
+        """Tell by `{key: …}`: a word as `status`, else true or false."""
         self._life = life
-        self._ready, self._ending = dump({"status": "ready"}), dump({"status": "ending"})
+        words = ("ready", "ending") if key == "status" else (True, False)
+        self._ready, self._ending = (dump({key: word}) for word in words)
 
     async def on_get(self, _req: Any, resp: Any) -> None:
         """Answer 200; 503 from the signal to end on, so that nobody is sent here any more."""

@@ -16,4 +16,4 @@ class Exposition:
         """Answer with the metrics of all workers."""
         send(resp, self._metrics.expose(), content_type=CONTENT_TYPE)
 
-    on_post = on_get
+    on_post = on_head = on_get

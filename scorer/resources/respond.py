@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
+import re
+import secrets
 from typing import Any
 
-JSON = "application/json"
+import falcon
+
+from ..errors import FAILED, RequestError, UnansweredError
+from ..protocols.base import JSON, Problem
+
+REQUEST_ID = "X-Request-ID"
+
+_log = logging.getLogger("nachlass")
+_SAFE_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+_prefix = ""
+_numbers = itertools.count(1)
 
 
 def send(resp: Any, body: bytes, *, status: int = 200, content_type: str = JSON) -> None:
@@ -13,3 +27,49 @@ def send(resp: Any, body: bytes, *, status: int = 200, content_type: str = JSON)
     resp.data = body
     resp.content_type = content_type
     resp.set_header("X-Content-Type-Options", "nosniff")
+
+
+def identify(req: Any, resp: Any) -> str:
+    """Return the request's id, which the answer carries: the client's own, or a new one where that isn't harmless."""
+    given: str | None = req.get_header(REQUEST_ID)
+    request_id = given if given is not None and _SAFE_ID.fullmatch(given) else _new_id()
+    resp.set_header(REQUEST_ID, request_id)
+    return request_id
+
+
+def problem_of(error: Exception, req: Any, resp: Any, request_id: str) -> Problem:
+    """Return what the client is told of an error; what is not its fault is told to the log."""
+    if isinstance(error, RequestError):
+        return Problem(status=error.status, message=error.message, code=error.code, pointer=error.pointer)
+    if isinstance(error, UnansweredError):
+        if error.log is not None:
+            _log.error("%s %s failed, request_id=%s\n%s", req.method, req.path, request_id, error.log.rstrip())
+        if error.retry_after_s is not None:
+            resp.set_header("Retry-After", str(error.retry_after_s))
+        told = request_id if error.log is not None else None
+        return Problem(status=error.status, message=error.message, code=error.code, request_id=told)
+    if isinstance(error, falcon.HTTPError):
+        return _problem_of_http(error, req, resp)
+    _log.error("%s %s failed, request_id=%s", req.method, req.path, request_id, exc_info=error)
+    return Problem(status=500, message=FAILED, code="internal-error", request_id=request_id)
+
+
+def _problem_of_http(error: falcon.HTTPError, req: Any, resp: Any) -> Problem:
+    status = falcon.http_status_to_code(error.status)
+    headers = dict(error.headers or {})
+    for name, value in headers.items():
+        resp.set_header(name, value)
+    if status == 404:
+        return Problem(status=404, message=f"There is no {req.path}. GET / lists what there is.", code="not-found")
+    if status == 405:
+        message = f"{req.path} does not answer {req.method}; use {headers.get('Allow', '')}."
+        return Problem(status=405, message=message, code="method-not-allowed")
+    return Problem(status=status, message=error.description or error.title or str(status), code="invalid-request")
+
+
+def _new_id() -> str:
+    # A worker's own, and not to be guessed from another's; a random number for each request takes ten times as long.
+    global _prefix  # noqa: PLW0603 - each worker is a fork of a master in which nothing is asked
+    if not _prefix:
+        _prefix = secrets.token_hex(8)
+    return f"{_prefix}-{next(_numbers)}"

@@ -48,10 +48,12 @@ def test_a_text_classifier_is_described(image: Image) -> None:
     assert report["model"] == {
         "task": "classifier",
         "classes": ["legitimate", "spam"],
-        "input": {"kind": "text", "width": 1, "columns": [], "dtype": "list"},
+        "input": {"kind": "text", "width": 1, "columns": [], "dtype": "list", "is_wide": False},
         "sample_shape": [4],
         "example": "The quick brown fox jumps over the lazy dog.",
         "example_is_real": False,
+        "outputs": None,
+        "methods": ["predict_proba", "decision_function"],
         "merging": {
             "is_reviewed": True,
             "is_proven": True,
@@ -85,7 +87,13 @@ def test_a_table_is_no_sample_of_names_for_a_model_that_was_fitted_on_an_array(i
     table = pd.DataFrame({"petal": [1.0, 3.0], "sepal": [2.0, 5.0]})
     fitted = LinearRegression().fit(table[["sepal", "petal"]].to_numpy(), [1.0, 2.0])
     report = _proved(image, [fitted], [table])
-    assert report["model"]["input"] == {"kind": "array", "width": 2, "columns": [], "dtype": "float64"}
+    assert report["model"]["input"] == {
+        "kind": "array",
+        "width": 2,
+        "columns": [],
+        "dtype": "float64",
+        "is_wide": False,
+    }
     assert report["predictions"] == pytest.approx(list(fitted.predict(table.to_numpy())))
 
 
@@ -153,7 +161,13 @@ def test_a_table_stays_a_table_where_its_names_may_count(image: Image, estimator
 def test_whole_numbers_in_an_array_sample_do_not_make_an_integer_model(image: Image) -> None:
     model = LinearRegression().fit(np.array([[1, 2], [3, 5]]), [1.0, 2.0])
     report = _proved(image, [model], [[[1, 2], [3, 5]]])
-    assert report["model"]["input"] == {"kind": "array", "width": 2, "columns": [], "dtype": "float64"}
+    assert report["model"]["input"] == {
+        "kind": "array",
+        "width": 2,
+        "columns": [],
+        "dtype": "float64",
+        "is_wide": False,
+    }
 
 
 def test_an_integer_column_that_takes_no_missing_value_is_not_nullable(image: Image) -> None:

@@ -1,0 +1,199 @@
+"""MLflow's scoring protocol, which is also Amazon SageMaker's: `POST /invocations`.
+
+Sources: mlflow.org, "Deploy MLflow Model as a Local Inference Server"; docs.aws.amazon.com, "Use your own inference
+code with hosting services".
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..body import check_charset
+from ..decode import Batch, Decoder, parse_json
+from ..encode import dump
+from ..errors import RequestError
+from ..manifest import Column, ColumnKind, Input
+from ..rows import kind_of
+from .base import JSON, Answer, Problem, Question, Request
+from .npy import read_npy
+from .pointers import below
+
+CSV = "text/csv"
+NPY = "application/x-npy"
+_KEYS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+_TRUTH = {"true": True, "false": False, "True": True, "False": False, "1": True, "0": False}
+_MISSING = {"", "nan", "na", "null", "none"}
+# What float() takes and JSON doesn't, like 1_000 and digits of other scripts, is no number here either.
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_CODES = {400: "BAD_REQUEST", 401: "UNAUTHENTICATED", 404: "NOT_FOUND", 503: "RESOURCE_EXHAUSTED"}
+
+
+class MLflow:
+    """Reads JSON of MLflow's four keys, a bare array as SageMaker has it, CSV with or without a header, and npy."""
+
+    def __init__(self, spec: Input, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._table = _CsvTable(spec)
+
+    def read(self, request: Request) -> Question:
+        """Read rows of one of the types."""
+        media_type, _, parameters = (request.content_type or JSON).partition(";")
+        media_type = media_type.strip().lower()
+        check_charset(parameters)
+        wants_csv = prefers_csv(request.accept)
+        if media_type == JSON:
+            batch, is_bare = self._from_json(request.body)
+        elif media_type == CSV:
+            rows, is_bare = self._table.read(request.body, parameters)
+            batch = self._decoder.decode(rows)
+        elif media_type == NPY:
+            batch, is_bare = self._decoder.decode(read_npy(request.body)), True
+        else:
+            raise RequestError(
+                f"Send {JSON}, {CSV} or {NPY}, not {media_type!r}.", code="unsupported-media-type", status=415
+            )
+        render: Callable[[list[Any]], Answer] = _as_csv if wants_csv else _bare if is_bare else _predictions
+        return Question(batch=batch, render=render)
+
+    def error(self, problem: Problem) -> bytes:
+        """Return `{"error_code": …, "message": …}`."""
+        default = "INTERNAL_ERROR" if problem.status >= 500 else "BAD_REQUEST"
+        return dump({"error_code": _CODES.get(problem.status, default), "message": problem.message})
+
+    def _from_json(self, body: bytes) -> tuple[Batch, bool]:
+        value = parse_json(body)
+        if isinstance(value, list):
+            return self._decoder.decode(value), True
+        if not isinstance(value, dict):
+            raise RequestError(f"Expected an object or an array, got {kind_of(value)}.", pointer="")
+        found = [key for key in _KEYS if key in value]
+        if len(found) != 1:
+            raise RequestError(f"Expected exactly one of the keys {', '.join(_KEYS)}.", pointer="")
+        (key,) = found
+        given = value[key]
+        expected: dict[str, type] = {"dataframe_split": dict, "dataframe_records": list, "instances": list}
+        if key in expected and not isinstance(given, expected[key]):
+            raise RequestError(f"Expected {kind_of(expected[key]())}, got {kind_of(given)}.", pointer=f"/{key}")
+        if key == "dataframe_split" and not isinstance(given.get("data"), list):
+            raise RequestError("Expected an array of rows.", pointer="/dataframe_split/data")
+        return below(f"/{key}", self._decoder.decode, given), False
+
+
+class _CsvTable:
+    """CSV by the kinds of the model's columns: an empty cell is a missing value where the column may have such."""
+
+    def __init__(self, spec: Input) -> None:
+        self._spec = spec
+        self._known = {column.name: column for column in spec.columns}
+        self._used = [column for column in spec.columns if not column.optional]
+
+    def read(self, body: bytes, parameters: str) -> tuple[Any, bool]:
+        """Return a value for the decoder, and whether there was no header.
+
+        Raises:
+            RequestError: It isn't CSV, or a cell isn't of its column's kind.
+        """
+        try:
+            text = body.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise RequestError(f"The input is not UTF-8 (byte {error.start}).", code="invalid-csv") from None
+        try:
+            lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
+        except csv.Error as error:
+            raise RequestError(f"The input is not CSV: {error}.", code="invalid-csv") from None
+        if not lines:
+            raise RequestError("The input is empty: send rows as CSV.", code="no-rows")
+        has_header = self._has_header(lines[0], parameters)
+        rows = lines[1:] if has_header else lines
+        first = 2 if has_header else 1
+        if self._spec.kind == "frame" and has_header:
+            header = lines[0]
+            columns: list[Column | None] = [self._known.get(name) for name in header]
+            data = [self._row(line, columns, first + i) for i, line in enumerate(rows)]
+            return {"columns": header, "data": data}, False
+        if self._spec.kind == "text":
+            if any(len(line) != 1 for line in rows):
+                raise RequestError("Expected one text a line; quote texts that have commas.", code="invalid-csv")
+            return [line[0] for line in rows], not has_header
+        positions = self._by_position(len(rows[0]) if rows else 0)
+        return [self._row(line, positions, first + i) for i, line in enumerate(rows)], not has_header
+
+    def _has_header(self, line: Sequence[str], parameters: str) -> bool:
+        for parameter in parameters.split(";"):
+            name, _, value = parameter.partition("=")
+            if name.strip().lower() == "header":
+                return value.strip().strip('"').lower() == "present"
+        if self._spec.kind == "frame":
+            return {column.name for column in self._used} <= set(line)
+        # Names of columns without names tell nothing: a line that holds no number is a header nevertheless.
+        return self._spec.kind == "array" and not any(_NUMBER.fullmatch(cell.strip()) or not cell for cell in line)
+
+    def _by_position(self, width: int) -> Sequence[Column | None]:
+        if self._spec.kind != "frame":
+            number = Column(name="", kind=_array_kind(self._spec.dtype))
+            return [number] * width
+        return list(self._spec.columns) if width == len(self._spec.columns) else self._used
+
+    def _row(self, line: Sequence[str], columns: Sequence[Column | None], number: int) -> list[Any]:
+        if len(line) != len(columns):
+            raise RequestError(f"Line {number} has {len(line)} cells, not {len(columns)}.", code="invalid-csv")
+        return [_cell(text, column, number) for text, column in zip(line, columns, strict=True)]
+
+
+def prefers_csv(accept: str) -> bool:
+    """Tell whether an answer in CSV is asked for; JSON is the default.
+
+    Raises:
+        RequestError: It asks for something else than either (406).
+    """
+    ranges = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
+    if any(each in ("", "*/*", "application/*", JSON) for each in ranges):
+        return CSV in ranges and JSON not in ranges and ranges[0] == CSV
+    if CSV in ranges or "text/*" in ranges:
+        return True
+    raise RequestError(f"Answers are {JSON} or {CSV}.", code="not-acceptable", status=406)
+
+
+def _cell(text: str, column: Column | None, line: int) -> Any:
+    kind: ColumnKind = "any" if column is None or column.optional else column.kind
+    if kind in ("string", "datetime"):
+        return None if not text and column is not None and column.nullable else text
+    text = text.strip()
+    if text.lower() in _MISSING:
+        return None
+    if kind == "boolean":
+        return _TRUTH.get(text, text)
+    if _NUMBER.fullmatch(text):
+        return int(text) if _INTEGER.fullmatch(text) else float(text)
+    if kind == "any":
+        return text
+    raise RequestError(f"Line {line}: expected a number, got {text[:100]!r}.", code="wrong-value")
+
+
+def _array_kind(dtype: str) -> ColumnKind:
+    kinds: dict[str, ColumnKind] = {"i": "integer", "u": "integer", "b": "boolean", "s": "string", "o": "any"}
+    return kinds.get(dtype[:1], "number")
+
+
+def _predictions(values: list[Any]) -> Answer:
+    return Answer(body=dump({"predictions": values}))
+
+
+def _bare(values: list[Any]) -> Answer:
+    return Answer(body=dump(values))
+
+
+def _as_csv(values: list[Any]) -> Answer:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([_spelled(each) for each in (value if isinstance(value, list) else [value])] for value in values)
+    return Answer(body=text.getvalue().encode(), content_type="text/csv; charset=utf-8")
+
+
+def _spelled(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value

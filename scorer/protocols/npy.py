@@ -1,0 +1,55 @@
+"""numpy's file format, read without anything that could run code or take memory for what isn't there.
+
+Source: numpy.lib.format, versions 1.0 to 3.0.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import Any
+
+import numpy as np
+
+from ..errors import RequestError
+
+_MOST_HEADER_BYTES = 64 * 1024
+
+
+def read_npy(body: bytes) -> list[Any]:
+    """Return an array of one or two dimensions as rows; NaN is a missing value.
+
+    Raises:
+        RequestError: It is no such array of numbers, or its length isn't that of its shape.
+    """
+    file = io.BytesIO(body)
+    try:
+        version = np.lib.format.read_magic(file)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+        shape, is_fortran, dtype = read(file, max_header_size=_MOST_HEADER_BYTES)
+    # The header is a Python literal: numpy lets through what its parser says of one that isn't.
+    except (ValueError, KeyError, TypeError, SyntaxError, MemoryError, RecursionError):
+        raise _wrong("The input is not an array as numpy.save writes it.") from None
+    if dtype.kind not in "fiub":
+        raise _wrong(f"Expected an array of numbers, got one of {dtype}.")
+    if not 1 <= len(shape) <= 2:
+        raise _wrong(f"Expected an array of one or two dimensions, got {len(shape)}.")
+    size = math.prod(shape) * dtype.itemsize
+    start = file.tell()
+    if size != len(body) - start:
+        raise _wrong(f"The shape {shape} has {size} bytes, the input {len(body) - start}.")
+    array = np.frombuffer(body, dtype=dtype, offset=start).reshape(shape, order="F" if is_fortran else "C")
+    rows: list[Any] = array.tolist()
+    if dtype.kind != "f":
+        return rows
+    if array.ndim == 1:
+        return [_missing(value) for value in rows]
+    return [[_missing(value) for value in row] for row in rows]
+
+
+def _missing(value: float) -> float | None:
+    return None if value != value else value  # noqa: PLR0124 - true for NaN alone.
+
+
+def _wrong(message: str) -> RequestError:
+    return RequestError(message, code="invalid-npy")

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from ..body import read_body
+from ..errors import RequestError
+from ..predictor.protocol import Predictor
+from ..protocols.base import Question, Request, ScoringProtocol
+from .respond import identify, problem_of, send
+
+_LONG_BYTES = 64 * 1024
+"""Longer bodies are read beside the event loop: a thread costs the short ones more than it saves."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scorer:
+    """What all scoring routes share; `beside` has one thread: more would only take turns, with all their memory."""
+
+    predictor: Predictor
+    beside: ThreadPoolExecutor
+    max_body_bytes: int
+    count_extra: Callable[[int], None]
+
+
+class Scoring:
+    """`POST` of one protocol: rows in, predictions out."""
+
+    def __init__(self, protocol: ScoringProtocol, scorer: Scorer, *, headers: Sequence[str] = ()) -> None:
+        """Serve a protocol.
+
+        Args:
+            protocol: What is spoken here.
+            scorer: Whom to ask.
+            headers: Those that the protocol has of its own, in lower case.
+        """
+        self._protocol = protocol
+        self._scorer = scorer
+        self._headers = headers
+
+    async def on_post(self, req: Any, resp: Any, model: str | None = None, version: str | None = None) -> None:
+        """Answer one request, whatever is wrong with it in the protocol's own words."""
+        request_id = identify(req, resp)
+        scorer = self._scorer
+        try:
+            body = await read_body(req.stream, declared=req.content_length, limit_bytes=scorer.max_body_bytes)
+            request = Request(
+                body=body,
+                content_type=req.content_type,
+                accept=req.accept,
+                query=req.query_string,
+                headers=self._own_headers(req) if self._headers else {},
+                model=model,
+                version=version,
+            )
+            if len(body) > _LONG_BYTES:
+                loop = asyncio.get_running_loop()
+                question: Question = await loop.run_in_executor(scorer.beside, self._protocol.read, request)
+            else:
+                question = self._protocol.read(request)
+            batch = question.batch
+            if batch.extra:
+                scorer.count_extra(batch.extra)
+            values = await scorer.predictor.predict(batch, size_bytes=len(body), methods=question.methods)
+            answer = question.render(values)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets the protocol's own kind of answer
+            problem = problem_of(error, req, resp, request_id)
+            send(resp, self._protocol.error(problem), status=problem.status)
+            return
+        send(resp, answer.body, content_type=answer.content_type)
+        for name, value in answer.headers.items():
+            resp.set_header(name, value)
+
+    def _own_headers(self, req: Any) -> dict[str, str]:
+        found = ((name, req.get_header(name)) for name in self._headers)
+        return {name: value for name, value in found if value is not None}
+
+
+class OfModel:
+    """`GET` of a document about the model, at a path that has its name."""
+
+    def __init__(self, body: bytes, knows: Callable[[str | None, str | None], None], error: ScoringProtocol) -> None:
+        """Answer with `body`, once `knows` has found that the name and the version in the path are the model's."""
+        self._body = body
+        self._knows = knows
+        self._error = error
+
+    async def on_get(self, req: Any, resp: Any, model: str, version: str | None = None) -> None:
+        """Answer with the document; 404 for another model."""
+        request_id = identify(req, resp)
+        try:
+            self._knows(model, version)
+        except RequestError as error:
+            problem = problem_of(error, req, resp, request_id)
+            send(resp, self._error.error(problem), status=problem.status)
+            return
+        send(resp, self._body)
+
+    on_head = on_get

@@ -1,0 +1,103 @@
+"""Which path answers what."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from . import openapi
+from .decode import Decoder
+from .encode import dump
+from .life import Life
+from .metadata import describe
+from .metrics import Metrics
+from .predictor.protocol import Predictor
+from .protocols import v2
+from .protocols.azure import Azure
+from .protocols.mlflow import MLflow
+from .protocols.names import Names
+from .protocols.native import Native
+from .protocols.v1 import V1
+from .protocols.v2 import V2
+from .resources.fixed import Fixed, Plain
+from .resources.health import Health, Ready
+from .resources.metrics import Exposition
+from .resources.notebooks import Notebooks, NotebooksWithoutSlash
+from .resources.scoring import OfModel, Scorer, Scoring
+from .service import Service
+from .settings import Settings
+
+Routes = dict[str, object]
+
+
+def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: Settings, life: Life) -> Routes:
+    """Return the resource of each path; paths with a slash at the end besides have to be added by the caller."""
+    scorer = Scorer(
+        predictor=predictor,
+        beside=ThreadPoolExecutor(1, thread_name_prefix="decode"),
+        max_body_bytes=settings.max_body_bytes,
+        count_extra=metrics.count_extra,
+    )
+    decoder = Decoder(service.model.input, is_strict=settings.is_strict)
+    name, *aliases = settings.model_names or (service.manifest.name,)
+    names = Names(name=name, aliases=frozenset(aliases), version=openapi.version_of(service.manifest))
+    found: Routes = {
+        "/predict": Scoring(Native(service.model, decoder), scorer),
+        "/metrics": Exposition(metrics),
+        "/metadata": Fixed(dump(describe(service.manifest, service.provenance))),
+        "/openapi.json": Fixed(
+            dump(
+                openapi.document(
+                    service.manifest, is_strict=settings.is_strict, has_notebooks=service.published is not None
+                )
+            )
+        ),
+        "/healthz": Health({"status": "ok"}),
+        "/readyz": Ready(life),
+        **_of_kserve(service, decoder, names, scorer, life),
+        **_of_mlflow(service, decoder, scorer),
+        "/score": Scoring(Azure(decoder), scorer),
+    }
+    if settings.predict_route is not None:
+        found.setdefault(settings.predict_route, Scoring(V1(names, decoder), scorer))
+    if settings.health_route is not None:
+        found.setdefault(settings.health_route, Ready(life))
+    if service.published is not None:
+        found["/notebooks/"] = found["/notebooks/{file}"] = Notebooks(service.published)
+        found["/notebooks"] = NotebooksWithoutSlash()
+    listed = [path for path in found if path not in ("/notebooks", "/notebooks/{file}")]
+    index = {"name": name, "nachlass": service.manifest.nachlass_version, "routes": listed}
+    found.setdefault("/", Fixed(dump(index)))
+    return found
+
+
+def _of_kserve(service: Service, decoder: Decoder, names: Names, scorer: Scorer, life: Life) -> Routes:
+    first = V1(names, decoder)
+    second = V2(service.model, decoder, names)
+    infer = Scoring(second, scorer, headers=(v2.HEADER_LENGTH,))
+    described = OfModel(dump(v2.metadata(service.model, names)), names.require, second)
+    ready = OfModel(dump({"name": names.name, "ready": True}), names.require, second)
+    server = {"name": "nachlass", "version": service.manifest.nachlass_version, "extensions": ["binary_tensor_data"]}
+    model, version = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
+    return {
+        "/v1/models": Fixed(dump({"models": [names.name]})),
+        "/v1/models/{model}": OfModel(dump({"name": names.name, "ready": True}), names.require, first),
+        "/v1/models/{model}:predict": Scoring(first, scorer),
+        "/v2": Fixed(dump(server)),
+        "/v2/health/live": Health({"live": True}),
+        "/v2/health/ready": Ready(life, key="ready"),
+        model: described,
+        version: described,
+        f"{model}/ready": ready,
+        f"{version}/ready": ready,
+        f"{model}/infer": infer,
+        f"{version}/infer": infer,
+    }
+
+
+def _of_mlflow(service: Service, decoder: Decoder, scorer: Scorer) -> Routes:
+    return {
+        "/invocations": Scoring(MLflow(service.model.input, decoder), scorer),
+        "/ping": Plain(b"\n"),
+        "/health": Plain(b"\n"),
+        "/version": Plain(service.manifest.nachlass_version.encode()),
+    }
