@@ -87,7 +87,7 @@ def _start(server: Server, built: Built, expected: Sequence[object], stack: Exit
     progress(f"starting {server.name}")
     started = stack.enter_context(running(server, built))
     verify(started, expected)
-    load.closed(started, started.bodies(1), 64, 1, ONE_EACH)  # Nothing is measured while a server warms up.
+    load.warm_up(started, started.bodies(1), ONE_EACH)
     return started
 
 

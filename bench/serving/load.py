@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,16 +49,17 @@ def require_tools() -> None:
 
 
 def closed(running: Running, bodies: Path, connections: int, seconds: float, cores: Cores) -> Load:
-    """Ask with each of the connections as soon as its last answer is there, for whole seconds."""
-    url = f"{running.url}{running.server.path}"
-    length = f"{max(1, round(seconds))}s"
-    options = ["-t1", f"-c{connections}", f"-d{length}", f"--timeout={_TIMEOUT_S}s", "-s", str(_POST)]
+    """Ask with each of the connections as soon as its last answer is there, for whole seconds.
+
+    Raises:
+        LoadError: A request was refused or lost, or none was answered.
+    """
     before = processes.cpu_s(running.pid)
-    text = _output(pinned(["wrk", *options, url, "--", str(bodies)], cores.load))
+    found = _wrk(running, bodies, connections, seconds, cores)
     used = processes.cpu_s(running.pid) - before
-    found = json.loads(text.splitlines()[-1])
-    if found["refused"] or found["lost"] or not found["requests"]:
-        raise LoadError(f"{running.server.name}: {found}")
+    processes.settle(running.pid)
+    if not found["requests"]:
+        raise LoadError(f"{running.server.name} answered nothing in {seconds} s")
     return Load(
         rate=found["requests"] / found["seconds"],
         p50_ms=found["p50_ms"],
@@ -66,6 +67,12 @@ def closed(running: Running, bodies: Path, connections: int, seconds: float, cor
         p999_ms=found["p999_ms"],
         cpu_s=used / found["requests"] * 1000,
     )
+
+
+def warm_up(running: Running, bodies: Path, cores: Cores) -> None:
+    """Ask for a second, with many connections; a slow server may answer later."""
+    _wrk(running, bodies, 64, 1, cores)
+    processes.settle(running.pid)
 
 
 def open_loop(running: Running, bodies: Path, rate: float, seconds: float, cores: Cores) -> Load:
@@ -78,6 +85,7 @@ def open_loop(running: Running, bodies: Path, rate: float, seconds: float, cores
     attack = [str(_VEGETA), "attack", *options, f"-targets={targets}", f"-output={results}"]
     _output(pinned(attack, cores.load))
     used = processes.cpu_s(running.pid) - before
+    processes.settle(running.pid)
     rows = [line.split(",") for line in _output([str(_VEGETA), "encode", "-to=csv", str(results)]).splitlines()]
     failed = [row for row in rows if row[1] != "200"]
     if failed or not rows:
@@ -95,6 +103,17 @@ def open_loop(running: Running, bodies: Path, rate: float, seconds: float, cores
 def percentile(ascending: Sequence[float], percent: float) -> float:
     """Return the least value that so many per cent of all do not exceed."""
     return ascending[max(0, math.ceil(len(ascending) * percent / 100) - 1)]
+
+
+def _wrk(running: Running, bodies: Path, connections: int, seconds: float, cores: Cores) -> Mapping[str, float]:
+    url = f"{running.url}{running.server.path}"
+    length = f"-d{max(1, round(seconds))}s"
+    options = ["-t1", f"-c{connections}", length, f"--timeout={_TIMEOUT_S}s", "-s", str(_POST)]
+    text = _output(pinned(["wrk", *options, url, "--", str(bodies)], cores.load))
+    found: dict[str, float] = json.loads(text.splitlines()[-1])
+    if found["refused"] or found["lost"]:
+        raise LoadError(f"{running.server.name}: {found}")
+    return found
 
 
 def _targets(running: Running, bodies: Path) -> list[str]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
+_SETTLE_S = 30
+_IDLE_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,17 @@ def cpu_s(root: int) -> float:
     """Return the seconds of processor time of the tree, with those of the processes that it waited for."""
     ticks = sum(sum(map(int, fields[11:15])) for process in tree(root) if (fields := _stat(process)))
     return ticks / _TICKS
+
+
+def settle(root: int) -> None:
+    """Wait until the tree has nothing to do: many servers go on with requests whose clients have left."""
+    end = time.monotonic() + _SETTLE_S
+    before = cpu_s(root)
+    while time.monotonic() < end:
+        time.sleep(_IDLE_S)
+        used, before = cpu_s(root) - before, cpu_s(root)
+        if used <= 1 / _TICKS:  # Some look around a little all the time.
+            return
 
 
 def memory(root: int) -> Memory:
