@@ -12,7 +12,7 @@ export VENV PYTHON
 SHELL_PROGRAMS = bin/detect bin/build nachlass_bp/inside/programs/* scripts/*.sh .ci/run
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lock tools bench-build clean
+.PHONY: help setup run test check format lock tools bench-build bench-serve clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -46,6 +46,9 @@ tools: ## build the Cloud Native Buildpacks lifecycle into .tools/ (needs Go)
 
 bench-build: setup ## measure builds, runs and the stage cache, beside papermill and jupyter-cache
 	$(VENV)/bin/python -m bench.build $(ARGS)
+
+bench-serve: setup ## measure the service, beside FastAPI, MLServer, BentoML, LitServe and MLflow (needs wrk and Go)
+	$(VENV)/bin/python -m bench.serve $(ARGS)
 
 clean: ## remove everything that the other targets made
 	rm -rf $(VENV) .tools .cache .pytest_cache .mypy_cache .ruff_cache dist build
