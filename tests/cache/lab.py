@@ -11,10 +11,12 @@ from pathlib import Path
 from tests.phases.providers import bare
 from tests.support.layers import Layer
 from tests.support.phases import Built, Phases
-from tests.support.pythons import link_tree, this_python, wheelhouse
+from tests.support.pythons import this_python, wheelhouse
 from tests.support.repositories import classifier_repository
+from tests.support.trees import link_tree, remove_tree
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "joblib", "cloudpickle", "pandas", "pyarrow")
+_LARGE = ("tools", "kernel", "scorer", "packages")
 _DECISION = re.compile(r"^(?P<notebook>.+\.ipynb): (?P<what>run|reused) \((?P<why>.*)\)$", re.MULTILINE)
 
 
@@ -45,6 +47,7 @@ class Lab:
         self.phases = phases
         self.pristine = repository
         self._cold = phases.root / "cold"
+        self._upgraded: set[str] = set()
         self._env = {file.name: file.read_text() for file in (phases.platform / "env").iterdir()}
         phases.repository = phases.root / "changed"
         self.reset()
@@ -68,9 +71,22 @@ class Lab:
         self.phases.set_env(self._env)
         if self._cold.exists():
             for kept, directory in (("kept", self.phases.store.kept), ("image", self.phases.layers)):
-                shutil.rmtree(directory)
-                link_tree(self._cold / kept, directory)
+                self._put_back(self._cold / kept, directory)
             self.phases.store.layers = dict(self._layers)
+            self._upgraded = set()
+
+    def _put_back(self, cold: Path, directory: Path) -> None:
+        """Make `directory` what it was; large layers that no build has changed since stay where they are."""
+        for entry in directory.iterdir():
+            is_same = entry.name in _LARGE and self.phases.store.layers.get(entry.name) == self._layers[entry.name]
+            if not is_same or entry.name in self._upgraded or not (cold / entry.name).exists():
+                remove_tree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        for entry in cold.iterdir():
+            if not (directory / entry.name).exists():
+                if entry.is_dir():
+                    link_tree(entry, directory / entry.name)
+                else:
+                    shutil.copy2(entry, directory / entry.name)
 
     def set_only(self, env: Mapping[str, str]) -> None:
         """Set variables besides those that the lab was made with, and no others."""
@@ -83,6 +99,7 @@ class Lab:
         metadata = next(self.phases.kept_layer("packages").rglob(f"{distribution}-*.dist-info/METADATA"))
         text = metadata.read_text()
         before = next(line for line in text.splitlines() if line.startswith("Version: "))
+        self._upgraded = {"packages"}
         metadata.unlink()  # It is a link to a file of other labs.
         metadata.write_text(text.replace(before, f"Version: {version}"))
         return before.split()[1]
@@ -119,7 +136,7 @@ def platform_like(
     phases = kind(root, repository, provider=installed.provider, env=env)
     phases.set_env({file.name: file.read_text() for file in (installed.platform / "env").iterdir()})
     phases.set_env(env)
-    for name in ("tools", "kernel", "scorer", "packages"):
+    for name in _LARGE:
         link_tree(installed.kept_layer(name), phases.store.kept / name)
         phases.store.layers[name] = installed.store.layers[name]
     return phases

@@ -16,11 +16,42 @@ from pathlib import Path
 
 from tests.cache.conftest import LabMaker
 from tests.cache.lab import Lab
-from tests.cache.scenarios import F, M, edit, two_notebooks
-from tests.support.pythons import link_tree
+from tests.cache.scenarios import edit
+from tests.support.repositories import write_repository
+from tests.support.trees import link_tree
 
 KILLS = int(os.environ.get("NACHLASS_TEST_KILLS", "4"))
 DATA = tuple(f"0,0.1,low\n0.2,0,low\n2.9,2.5,high\n2.{digit},2.7,high\n" for digit in range(6))
+
+
+# Nothing here has to wait for a large import: what a kill may interrupt is the build's own work.
+NEAREST = """
+class Nearest:
+    def __init__(self, centres):
+        self.centres = centres
+
+    def fit(self, X, y=None):
+        return self
+
+    def predict(self, X):
+        return [min(self.centres, key=lambda label: abs(self.centres[label] - row[0])) for row in X.tolist()]
+"""
+PREPARE = """
+import json
+rows = [line.split(",") for line in open("data/train.csv").read().splitlines()]
+json.dump([[float(a), float(b), label] for a, b, label in rows], open("data/rows.json", "w"))
+"""
+TRAIN = """
+import json, os, pickle
+from nearest import Nearest
+by_label = {}
+for a, b, label in json.load(open("data/rows.json")):
+    by_label.setdefault(label, []).append(a + b)
+model = Nearest({label: sum(values) / len(values) for label, values in sorted(by_label.items())})
+pickle.dump(model, open(os.environ["NACHLASS_STAGE_FILE"], "wb"))
+"""
+SAMPLE = "import numpy as np\nnachlass_sample = np.array([[0.1], [2.9]])"
+NOTEBOOKS = {"prepare.ipynb": (PREPARE,), "train.ipynb": (TRAIN, SAMPLE)}
 
 
 def stage_of(lab: Lab) -> str:
@@ -52,7 +83,9 @@ def children_of(pid: int) -> list[int]:
 
 
 def test_killed_builds_never_leave_a_wrong_stage(make_lab: LabMaker, tmp_path: Path) -> None:
-    lab = make_lab(two_notebooks(tmp_path / "r"), {"NACHLASS_NOTEBOOKS": f"{F},{M}"})
+    files = {"data/train.csv": DATA[-1], "nearest.py": NEAREST}
+    repository = write_repository(tmp_path / "r", NOTEBOOKS, files=files)
+    lab = make_lab(repository, {"NACHLASS_NOTEBOOKS": ",".join(NOTEBOOKS)})
     right: dict[str, str] = {}
     started = time.monotonic()
     for text in DATA[:2]:

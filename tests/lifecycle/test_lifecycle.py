@@ -17,8 +17,9 @@ from tests.support.facilities import require
 from tests.support.layers import unreadable_files
 from tests.support.lifecycle import Exported, Lifecycle
 from tests.support.oci import Image
-from tests.support.pythons import find_python, link_tree, wheelhouse
+from tests.support.pythons import find_python, wheelhouse
 from tests.support.repositories import write_repository
+from tests.support.trees import link_tree
 
 MARKER = "kingfisher4711"
 """A word that stands in every training row and nowhere else: a hashing vectorizer does not keep it."""

@@ -17,9 +17,9 @@ from tests.support.pythons import (
     Python,
     copy_interpreter,
     installed_requirements,
-    link_tree,
     pip_distribution,
 )
+from tests.support.trees import link_tree
 
 
 def paketo(python: Python, requirements: Sequence[str] = MODEL_REQUIREMENTS) -> Provider:

@@ -22,8 +22,9 @@ from tests.phases.providers import bare, heroku
 from tests.support.distributions import project_files, write_wheel
 from tests.support.facilities import require
 from tests.support.phases import BUILD_TIMEOUT_S, Phases
-from tests.support.pythons import ROOT, link_tree, this_python
+from tests.support.pythons import ROOT, this_python
 from tests.support.repositories import LOGISTIC_REGRESSION, classifier_repository, write_repository
+from tests.support.trees import link_tree
 
 NO_MODEL = "Reference: sklearn-missing"
 """How a build ends that has installed requirements without scikit-learn."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import toml
 
-from tests.support.pythons import link_tree
+from tests.support.trees import link_tree, odd_files, remove_tree
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -65,7 +65,7 @@ class LayerStore:
     def restore(self) -> None:
         """Make the directory what a buildpack finds when a build starts."""
         self._put_image_away()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        remove_tree(self.directory)
         self.directory.mkdir(parents=True)
         for layer in self.layers.values():
             if layer.build and not layer.cache:
@@ -88,7 +88,7 @@ class LayerStore:
             produced = self.directory / layer.name
             if produced.exists():
                 _assert_exportable(produced)
-                shutil.rmtree(self.kept / layer.name, ignore_errors=True)
+                remove_tree(self.kept / layer.name)
                 produced.rename(self.kept / layer.name)
             elif layer.launch:
                 assert not layer.cache, f"layer '{layer.name}' is cache=true but has no contents"
@@ -129,9 +129,8 @@ def _sbom(layer: str) -> str:
 
 
 def _assert_exportable(layer: Path) -> None:
-    for path in layer.rglob("*"):
-        mode = path.lstat().st_mode
-        assert stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode), f"{path}: unknown file type in tar"
+    odd = odd_files(layer)
+    assert not odd, f"unknown file type in tar: {odd}"
 
 
 def unreadable_files(directory: Path) -> list[str]:

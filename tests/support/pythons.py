@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.trees import link_tree
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 CACHE = ROOT / ".cache" / "tests"
 """Kept between test runs; every directory in it is named after all that went into it."""
@@ -152,23 +154,6 @@ def pip_distribution() -> Path:
     import pip  # noqa: PLC0415 - only some tests need it, and importing it is slow
 
     return Path(pip.__file__).parent.parent
-
-
-def link_tree(source: Path, destination: Path, *, leave_out: Sequence[str] = ()) -> None:
-    """Copy a directory as fast as can be: hard links, or copies across file systems.
-
-    Only for trees that nobody writes to in place.
-    """
-    shutil.copytree(
-        source, destination, symlinks=True, ignore=shutil.ignore_patterns(*leave_out), copy_function=_link_or_copy
-    )
-
-
-def _link_or_copy(source: str, destination: str) -> None:
-    try:
-        os.link(source, destination, follow_symlinks=False)
-    except OSError:
-        shutil.copy2(source, destination, follow_symlinks=False)
 
 
 def _pip(python: Python, *arguments: str) -> None:
