@@ -10,9 +10,17 @@ async def _nothing() -> None:
     pass
 
 
+def _pass() -> None:
+    pass
+
+
 @dataclass(kw_only=True, slots=True)
 class Life:
-    """`is_ending` from the signal to end on, while requests are still taken; `prepare` runs before the first one is."""
+    """`is_ending` from the signal to end on, while requests are still taken; `prepare` runs before the first one is.
+
+    `tick` runs about once a second, and before anybody is told how the worker does.
+    """
 
     is_ending: bool = False
     prepare: Callable[[], Awaitable[None]] = _nothing
+    tick: Callable[[], None] = _pass

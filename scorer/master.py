@@ -18,6 +18,7 @@ from gunicorn.app.base import BaseApplication
 from . import app
 from .life import Life
 from .metrics import Metrics
+from .openapi import version_of
 from .predictor import keeper
 from .predictor.answers import Answerer
 from .predictor.batching import BatchingPredictor, Limits
@@ -67,12 +68,19 @@ def serve(service: Service, settings: Settings, scratch: Path) -> int:
                 slot=lease(directory).number,
                 prefix=settings.metrics_prefix,
                 buckets=settings.metrics_buckets,
+                info={
+                    "name": service.manifest.name,
+                    "version": version_of(service.manifest),
+                    "task": service.model.task,
+                    "nachlass": service.manifest.nachlass_version,
+                },
             )
             limits = Limits(
                 predict_timeout_s=settings.predict_timeout_s, queue=settings.queue, merges=_merges(service, settings)
             )
-            predictor = BatchingPredictor(keeper.start(answerer, kept), limits, metrics.observe)
+            predictor = BatchingPredictor(keeper.start(answerer, kept), limits, metrics)
             self.life.prepare = predictor.start
+            self.life.tick = lambda: metrics.set_waiting(predictor.waiting)
             return app.create_app(service, predictor, metrics, settings, self.life)
 
     _allow_many_connections()

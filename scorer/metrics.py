@@ -5,11 +5,11 @@ from __future__ import annotations
 import collections
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Summary, generate_latest, values
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from .manifest import Model
@@ -18,25 +18,56 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MAX_CLASSES = 1000
 OTHER = "other"
 
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 
 
 class Metrics:
     """What one worker counts, kept in the files of its slot.
 
-    Every child that will ever be counted is made at the start: so each class starts at 0, and `rate()` sees its first
-    increment.
+    Every child of a prediction that will ever be counted is made at the start: so each class starts at 0, and `rate()`
+    sees its first increment. `in_flight` is how many requests for predictions are being answered.
     """
 
-    def __init__(self, model: Model, *, directory: Path, slot: int, prefix: str, buckets: Sequence[float]) -> None:
-        self._directory = directory
+    def __init__(
+        self,
+        model: Model,
+        *,
+        directory: Path,
+        slot: int,
+        prefix: str,
+        buckets: Sequence[float],
+        info: Mapping[str, str],
+    ) -> None:
+        """Keep the values of one worker.
+
+        Args:
+            model: Whose predictions are counted.
+            directory: Of the files of all workers.
+            slot: Which of them are this worker's.
+            prefix: How the names of all metrics begin.
+            buckets: Upper bounds of a regressor's predictions.
+            info: What tells this model from others, as labels.
+        """
+        self._directory, self._slot = directory, slot
         self._by_label: dict[str, Counter] = {}
         self._histogram: Histogram | None = None
+        self.in_flight = 0
         registry = CollectorRegistry()
         with _values_in(directory, slot):
             self._seconds = Summary(
                 f"{prefix}_processing_seconds", "Time spent processing predictions", registry=registry
             )
+            self._service = _ServiceMetrics(prefix, registry)
+            known = Gauge(
+                f"{prefix}_model_info",
+                "The model that is served",
+                list(info),
+                multiprocess_mode="max",
+                registry=registry,
+            )
+            known.labels(**info).set(1)
             self._extra = Counter(
                 f"{prefix}_extra_columns", "Columns of requests that the model does not know", registry=registry
             )
@@ -61,6 +92,41 @@ class Metrics:
                 if isinstance(value, (int, float)):
                     self._histogram.observe(value)
 
+    def observe_call(self, rows: int) -> None:
+        """Count one call of `predict`, of so many rows of however many requests."""
+        self._service.batch_rows.observe(rows)
+
+    def count_restart(self) -> None:
+        """Count a predictor that had to be replaced."""
+        self._service.restarts.inc()
+
+    def count_end_of_merging(self) -> None:
+        """Count that merging was found to change answers."""
+        self._service.merging_ended.inc()
+
+    def observe_request(self, route: str, status: int, seconds: float, predict_s: float) -> None:
+        """Count one answer to a request for predictions.
+
+        Args:
+            route: The path, with the names of its parameters for their values.
+            status: Of HTTP.
+            seconds: From its headers to its answer.
+            predict_s: How much of them it waited for the model, and for others that did.
+        """
+        counted = self._service.requests.get((route, status))
+        if counted is None:
+            with _values_in(self._directory, self._slot):
+                counted = self._service.request(route, status)
+        counter, duration = counted
+        counter.inc()
+        duration.observe(seconds)
+        self._service.overhead.observe(seconds - predict_s)
+
+    def set_waiting(self, requests: int) -> None:
+        """Note how much there is to do at the moment: for so many requests the model's process has no time yet."""
+        self._service.waiting.set(requests)
+        self._service.in_flight.set(self.in_flight)
+
     def count_extra(self, columns: int) -> None:
         """Count columns of a request that the model doesn't know."""
         self._extra.inc(columns)
@@ -70,6 +136,47 @@ class Metrics:
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=str(self._directory))  # type: ignore[no-untyped-call]
         return generate_latest(registry)
+
+
+class _ServiceMetrics:
+    """How the service does, whatever its model is."""
+
+    def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
+        self._total = Counter(
+            f"{prefix}_requests", "Answers to requests for predictions", ["route", "status"], registry=registry
+        )
+        self._seconds = Histogram(
+            f"{prefix}_request_seconds",
+            "Time from a request's headers to its answer",
+            ["route"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.requests: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self.overhead = Summary(
+            f"{prefix}_overhead_seconds", "Time of requests beside that of the model", registry=registry
+        )
+        self.batch_rows = Histogram(
+            f"{prefix}_batch_rows", "Rows of a call of predict", buckets=_ROWS, registry=registry
+        )
+        self.restarts = Counter(f"{prefix}_predictor_restarts", "Predictor processes replaced", registry=registry)
+        self.merging_ended = Counter(
+            f"{prefix}_merging_ended", "Workers that merge no more, since it changed answers", registry=registry
+        )
+        # Of a slot that another worker had: what it had to do is gone with it.
+        self.waiting = Gauge(
+            f"{prefix}_requests_waiting", "Requests that wait for the model", multiprocess_mode="sum", registry=registry
+        )
+        self.in_flight = Gauge(
+            f"{prefix}_requests_in_flight", "Requests being answered", multiprocess_mode="sum", registry=registry
+        )
+        self.waiting.set(0)
+        self.in_flight.set(0)
+
+    def request(self, route: str, status: int) -> tuple[Counter, Histogram]:
+        """Return what counts answers with a status of a route; there are as many as the service has of both."""
+        found = self.requests[route, status] = (self._total.labels(route, str(status)), self._seconds.labels(route))
+        return found
 
 
 def _scalars(predictions: Sequence[Any]) -> Iterator[Any]:

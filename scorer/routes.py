@@ -35,14 +35,14 @@ def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: S
         predictor=predictor,
         beside=ThreadPoolExecutor(1, thread_name_prefix="decode"),
         max_body_bytes=settings.max_body_bytes,
-        count_extra=metrics.count_extra,
+        metrics=metrics,
     )
     decoder = Decoder(service.model.input, is_strict=settings.is_strict)
     name, *aliases = settings.model_names or (service.manifest.name,)
     names = Names(name=name, aliases=frozenset(aliases), version=openapi.version_of(service.manifest))
     found: Routes = {
         "/predict": Scoring(Native(service.model, decoder), scorer),
-        "/metrics": Exposition(metrics),
+        "/metrics": Exposition(metrics, life),
         "/metadata": Fixed(dump(describe(service.manifest, service.provenance))),
         "/openapi.json": Fixed(
             dump(

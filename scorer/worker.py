@@ -104,6 +104,7 @@ class _Server(Server):
         for connection in list(self.server_state.connections):
             if isinstance(connection, Connection):
                 connection.sweep(now)
+        self._life.tick()
         self._sweeping = loop.call_later(_SWEEP_S, self._sweep)
 
 

@@ -65,7 +65,8 @@ class Model:
 
     def requests(self, rows: int) -> Sequence[Sequence[Row]]:
         """Return the rows of distinct requests of that many rows."""
-        return [self.rows[start : start + rows] for start in range(0, min(_REQUEST_ROWS, 256 * rows), rows)]
+        starts = range(0, min(_REQUEST_ROWS, 256 * rows) - rows + 1, rows)
+        return [self.rows[start : start + rows] for start in starts]
 
 
 _READ = f"import json\nwith open({_DATA!r}) as file:\n    data = json.load(file)"

@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +21,7 @@ from . import wire
 from .answers import RefusalError
 from .link import Link
 from .pace import Pace
+from .protocol import Observer
 from .queue import Job, Piece, Queue
 
 _log = logging.getLogger("nachlass")
@@ -29,8 +29,6 @@ _log = logging.getLogger("nachlass")
 _MOST_CALL_BYTES = 4 * 1024 * 1024
 _MOST_WAITING_BYTES = 256 * 1024 * 1024
 _CHECKED_EVERY = 1000
-
-Observe = Callable[[float, Sequence[object]], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,19 +43,19 @@ class Limits:
 class BatchingPredictor:
     """Answers for one worker. It has to be used on one event loop."""
 
-    def __init__(self, keeper: socket.socket, limits: Limits, observe: Observe) -> None:
+    def __init__(self, keeper: socket.socket, limits: Limits, observer: Observer) -> None:
         """Take over the keeper's socket.
 
         Args:
             keeper: See `keeper.start`.
             limits: See there.
-            observe: Told, for each request that is answered, its share of the seconds and the predictions.
+            observer: Who is told of predictions, calls and restarts.
         """
         self._keeper = keeper
         keeper.settimeout(0)
         self._most_jobs = limits.queue
         self._timeout_s = limits.predict_timeout_s
-        self._observe = observe
+        self._observer = observer
         self._pace = Pace()
         self._queue = Queue(self._pace, merges=limits.merges, most_bytes=_MOST_CALL_BYTES)
         self._link: Link | None = None
@@ -102,6 +100,11 @@ class BatchingPredictor:
             pointer = batch.null_pointer if refused.is_about_missing else None
             raise RequestError(refused.message, code="refused-by-model", pointer=pointer) from None
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for the process."""
+        return self._queue.jobs
+
     # --- calls ---
 
     def _schedule(self) -> None:
@@ -132,9 +135,12 @@ class BatchingPredictor:
         seconds, outcomes, differs = reply
         pieces, self._pieces = self._pieces, []
         self._stop_clock()
-        self._pace.observe(sum(len(piece.rows) for piece in pieces), seconds)
+        rows = sum(len(piece.rows) for piece in pieces)
+        self._pace.observe(rows, seconds)
+        self._observer.observe_call(rows)
         if differs:
             self._queue.stop_merging()
+            self._observer.count_end_of_merging()
             _log.warning("Merging changed what the model predicts: from now on each request is predicted alone.")
         self._call()  # The predictor need not wait for what follows.
         share_s = seconds / len(pieces)
@@ -148,7 +154,7 @@ class BatchingPredictor:
             job.seconds += seconds
             if len(job.values) == len(job.rows) and not job.future.done():
                 has_more = len(job.methods) > 1
-                self._observe(job.seconds, [value[0] for value in job.values] if has_more else job.values)
+                self._observer.observe(job.seconds, [value[0] for value in job.values] if has_more else job.values)
                 job.future.set_result(job.values)
         elif job.future.done():
             pass  # Its client has gone, or another slice of it failed.
@@ -198,6 +204,7 @@ class BatchingPredictor:
         have been killed from outside.
         """
         _log.error("%s It is started anew.", cause.message)
+        self._observer.count_restart()
         self._stop_clock()
         if self._link is not None:
             self._link.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from ..decode import Batch
@@ -19,3 +20,19 @@ class Predictor(Protocol):
             RequestError: The model refuses the values of the batch.
             UnansweredError: There is no answer, for no fault of the request's.
         """
+
+
+class Observer(Protocol):
+    """Who counts what a predictor does."""
+
+    def observe(self, seconds: float, predictions: Sequence[Any]) -> None:
+        """Take note of the predictions for one request, and of its share of the model's time."""
+
+    def observe_call(self, rows: int) -> None:
+        """Take note of one call, of so many rows."""
+
+    def count_restart(self) -> None:
+        """Take note that the process had to be replaced."""
+
+    def count_end_of_merging(self) -> None:
+        """Take note that merging was found to change answers."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,8 +9,9 @@ from typing import Any
 
 from ..body import read_body
 from ..errors import RequestError
+from ..metrics import Metrics
 from ..predictor.protocol import Predictor
-from ..protocols.base import Question, Request, ScoringProtocol
+from ..protocols.base import Answer, Question, Request, ScoringProtocol
 from .respond import identify, problem_of, send
 
 _LONG_BYTES = 64 * 1024
@@ -23,7 +25,7 @@ class Scorer:
     predictor: Predictor
     beside: ThreadPoolExecutor
     max_body_bytes: int
-    count_extra: Callable[[int], None]
+    metrics: Metrics
 
 
 class Scoring:
@@ -44,35 +46,53 @@ class Scoring:
     async def on_post(self, req: Any, resp: Any, model: str | None = None, version: str | None = None) -> None:
         """Answer one request, whatever is wrong with it in the protocol's own words."""
         request_id = identify(req, resp)
-        scorer = self._scorer
+        metrics = self._scorer.metrics
+        started = time.perf_counter()
+        predict_s = 0.0
+        metrics.in_flight += 1
         try:
-            body = await read_body(req.stream, declared=req.content_length, limit_bytes=scorer.max_body_bytes)
-            request = Request(
-                body=body,
-                content_type=req.content_type,
-                accept=req.accept,
-                query=req.query_string,
-                headers=self._own_headers(req) if self._headers else {},
-                model=model,
-                version=version,
-            )
-            if len(body) > _LONG_BYTES:
-                loop = asyncio.get_running_loop()
-                question: Question = await loop.run_in_executor(scorer.beside, self._protocol.read, request)
-            else:
-                question = self._protocol.read(request)
-            batch = question.batch
-            if batch.extra:
-                scorer.count_extra(batch.extra)
-            values = await scorer.predictor.predict(batch, size_bytes=len(body), methods=question.methods)
+            question, size_bytes = await self._read(req, model, version)
+            asked = time.perf_counter()
+            try:
+                values = await self._scorer.predictor.predict(
+                    question.batch, size_bytes=size_bytes, methods=question.methods
+                )
+            finally:
+                predict_s = time.perf_counter() - asked
             answer = question.render(values)
+            status = 200
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets the protocol's own kind of answer
             problem = problem_of(error, req, resp, request_id)
-            send(resp, self._protocol.error(problem), status=problem.status)
-            return
-        send(resp, answer.body, content_type=answer.content_type)
+            status = problem.status
+            answer = Answer(body=self._protocol.error(problem))
+        finally:
+            metrics.in_flight -= 1
+        send(resp, answer.body, status=status, content_type=answer.content_type)
         for name, value in answer.headers.items():
             resp.set_header(name, value)
+        metrics.observe_request(req.uri_template.rstrip("/"), status, time.perf_counter() - started, predict_s)
+
+    async def _read(self, req: Any, model: str | None, version: str | None) -> tuple[Question, int]:
+        """Return what is asked, and how long the body was."""
+        scorer = self._scorer
+        body = await read_body(req.stream, declared=req.content_length, limit_bytes=scorer.max_body_bytes)
+        request = Request(
+            body=body,
+            content_type=req.content_type,
+            accept=req.accept,
+            query=req.query_string,
+            headers=self._own_headers(req) if self._headers else {},
+            model=model,
+            version=version,
+        )
+        if len(body) > _LONG_BYTES:
+            loop = asyncio.get_running_loop()
+            question = await loop.run_in_executor(scorer.beside, self._protocol.read, request)
+        else:
+            question = self._protocol.read(request)
+        if question.batch.extra:
+            scorer.metrics.count_extra(question.batch.extra)
+        return question, len(body)
 
     def _own_headers(self, req: Any) -> dict[str, str]:
         found = ((name, req.get_header(name)) for name in self._headers)

@@ -81,6 +81,29 @@ def test_metrics_are_the_sum_over_workers_and_survive_one_that_is_killed(
         assert _value(service, 'old_predictions_total{value="10"}') == 60
 
 
+def test_requests_are_counted_by_route_and_status(line_image: Image, serve: Serve) -> None:
+    with serve(line_image) as service:
+        service.post("/predict", json_body=[1.0, 2.0, 3.0])
+        service.post("/predict/", json_body=[1.0])
+        service.post("/predict", json_body="text")
+        service.post("/v1/models/other:predict", json_body={"instances": [1.0]})
+        assert _value(service, 'nachlass_requests_total{route="/predict",status="200"}') == 2
+        assert _value(service, 'nachlass_requests_total{route="/predict",status="400"}') == 1
+        assert _value(service, 'nachlass_requests_total{route="/v1/models/{model}:predict",status="404"}') == 1
+        assert _value(service, 'nachlass_request_seconds_count{route="/predict"}') == 3
+        assert _value(service, "nachlass_overhead_seconds_count") == 4
+        assert _value(service, "nachlass_batch_rows_sum") == 4
+        assert _value(service, "nachlass_requests_in_flight") == _value(service, "nachlass_requests_waiting") == 0
+        assert (
+            _value(service, "nachlass_predictor_restarts_total") == _value(service, "nachlass_merging_ended_total") == 0
+        )
+        info = re.search(r"^nachlass_model_info{(.*)} 1.0$", service.get("/metrics").text, re.MULTILINE)
+        assert info
+        version = service.get("/v2/models/a-model").json()["versions"][0]
+        for fact in ('name="a-model"', f'version="{version}"', 'task="regressor"'):
+            assert fact in info[1]
+
+
 def test_no_metric_file_is_left_when_the_service_ends(line_image: Image, serve: Serve) -> None:
     def files() -> set[Path]:
         return {path for root in ("/dev/shm", "/tmp") for path in Path(root).glob("nachlass-metrics-*")}

@@ -131,6 +131,7 @@ def test_a_predictor_that_is_killed_is_replaced(service: Service) -> None:
     os.kill(predictor, signal.SIGKILL)
     assert service.predict(["four"]) == [4]
     assert service.predict(["pid"]) != [predictor]
+    assert "nachlass_predictor_restarts_total 1.0" in service.get("/metrics").text
 
 
 def test_too_many_that_wait_are_sent_away(moody: Image, serve: Serve) -> None:
@@ -149,8 +150,13 @@ def test_too_many_that_wait_are_sent_away(moody: Image, serve: Serve) -> None:
         threads += [threading.Thread(target=ask, args=(service, "four")) for _ in range(10)]
         for thread in threads[1:]:
             thread.start()
+        time.sleep(0.2)
+        told = service.get("/metrics").text
         for thread in threads:
             thread.join()
+        assert "nachlass_requests_waiting 4.0" in told
+        assert "nachlass_requests_in_flight 5.0" in told
+        assert "nachlass_requests_waiting 0.0" in service.get("/metrics").text
     refused = [answer for answer in statuses if answer.status == 503]
     assert len(refused) == 6
     assert {answer.json()["code"] for answer in refused} == {"overloaded"}
