@@ -201,6 +201,11 @@ def _is_unsure(_cell: Any) -> bool:
     return False
 
 
+def for_frame(array: Any) -> Any:
+    """Return an array of which a DataFrame keeps the dtype; a Series for each column would take ten times as long."""
+    return to_series(array) if array.dtype == object else array
+
+
 def _datetimes(cells: Sequence[Any], column: Column) -> Any:
     import pandas as pd  # noqa: PLC0415 - only frames have dates, and they have imported it.
 

@@ -20,6 +20,7 @@ BODY_IDLE_S = 10.0
 BODY_S = 60.0
 SLOW_READER_S = 30.0
 _NEVER = float("inf")
+_CONTINUE = b"HTTP/1.1 100 "
 
 
 class Connection(HttpToolsProtocol):
@@ -75,8 +76,12 @@ class Connection(HttpToolsProtocol):
             return
         self._body_since = self._last_data
         super().on_headers_complete()
-        if self.life.is_ending and self.cycle is not None:
-            self.cycle.keep_alive = False
+        cycle = self.cycle
+        if cycle is not None:
+            if self.scope["method"] != "HEAD":  # Of which no body follows.
+                cycle.transport = _InOnePiece(self.transport)  # type: ignore[assignment]  # has all that is called of it
+            if self.life.is_ending:
+                cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Pass it on."""
@@ -162,3 +167,33 @@ class Connection(HttpToolsProtocol):
         head.append(b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body))
         self.transport.write(b"".join(head) + body)
         self.transport.close()
+
+
+class _InOnePiece:
+    """What an answer is written to: its head waits for the body, so that both take one system call."""
+
+    __slots__ = ("_head", "_transport")
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._head: bytes | None = None
+
+    def write(self, data: bytes) -> None:
+        """Write the body, or what is no part of an answer, at once."""
+        if self._head is None and not data.startswith(_CONTINUE):
+            self._head = data
+        elif self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head + data)
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Write what waits, and end the connection."""
+        if self._head:
+            self._transport.write(self._head)
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Tell whether the connection is about to end."""
+        return bool(self._transport.is_closing())

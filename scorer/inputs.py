@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .columns import Codec, to_series
+from .columns import Codec, for_frame
 from .manifest import Column, ColumnKind, Input
 
 _TEXT = Column(name="", kind="string", dtype="object")
@@ -65,5 +65,7 @@ class Assembler:
     def _frame(self, rows: Sequence[Sequence[Any]]) -> Any:
         import pandas as pd  # noqa: PLC0415 - a service of texts or arrays never needs it.
 
-        columns = zip(self._names, self._codecs, zip(*rows, strict=True), strict=True)
-        return pd.DataFrame({name: to_series(codec.to_array(cells)) for name, codec, cells in columns}, copy=False)
+        columns = zip(self._codecs, zip(*rows, strict=True), strict=True)
+        arrays = (codec.to_array(cells) for codec, cells in columns)
+        # A copy has its columns of one dtype side by side in memory, which is a third of a ColumnTransformer's time.
+        return pd.DataFrame(dict(zip(self._names, map(for_frame, arrays), strict=True)), copy=True)
