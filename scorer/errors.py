@@ -27,10 +27,6 @@ class RequestError(Exception):
         self.pointer = pointer
         self.status = status
 
-    def to_json(self) -> dict[str, str]:
-        """Return the body of the answer: `{"error": …, "code": …, "pointer": …}`."""
-        return error_body(self.message, code=self.code, pointer=self.pointer)
-
 
 class UnansweredError(Exception):
     """A sound request that gets no answer (500, 503 or 504).

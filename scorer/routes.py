@@ -57,10 +57,11 @@ def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: S
         **_of_mlflow(service, decoder, scorer),
         "/score": Scoring(Azure(decoder), scorer),
     }
+    # Who sets these is Vertex AI, and whatever else has the path isn't asked for there.
     if settings.predict_route is not None:
-        found.setdefault(settings.predict_route, Scoring(V1(names, decoder), scorer))
+        found[settings.predict_route] = Scoring(V1(names, decoder), scorer)
     if settings.health_route is not None:
-        found.setdefault(settings.health_route, Ready(life))
+        found[settings.health_route] = Ready(life)
     if service.published is not None:
         found["/notebooks/"] = found["/notebooks/{file}"] = Notebooks(service.published)
         found["/notebooks"] = NotebooksWithoutSlash()

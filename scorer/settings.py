@@ -33,7 +33,7 @@ that the proof found no difference with; never."""
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
-_ROUTE = re.compile(r"(?:/[A-Za-z0-9._~:@!$&'()*+,;=-]+)+/?")
+_ROUTE = re.compile(r"/|(?:/[A-Za-z0-9._~:@!$&'()*+,;=-]+)+/?")
 
 
 class SettingsError(ValueError):
@@ -126,7 +126,7 @@ def _route(environ: Mapping[str, str], name: str) -> str | None:
     text = environ.get(name, "").strip()
     if text and not _ROUTE.fullmatch(text):
         raise SettingsError(f"{name}={text!r} is not a path such as /predict. Unset it, or correct it.")
-    return text.rstrip("/") or None
+    return text.rstrip("/") or text or None
 
 
 def _switch(environ: Mapping[str, str], name: str) -> bool:

@@ -5,11 +5,9 @@ Source: learn.microsoft.com, "Deploy MLflow models to online endpoints", for `in
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..decode import Decoder, parse_json
 from ..encode import dump
-from .base import Answer, Problem, Question, Request, require_json
+from .base import Problem, Question, Request, bare, require_json
 from .pointers import below
 
 _KEYS = ("input_data", "data")
@@ -26,13 +24,9 @@ class Azure:
         require_json(request.accept)
         value = parse_json(request.body)
         if isinstance(value, dict) and len(value) == 1 and (key := next(iter(value))) in _KEYS:
-            return Question(batch=below(f"/{key}", self._decoder.decode, value[key]), render=_bare)
-        return Question(batch=self._decoder.decode(value), render=_bare)
+            return Question(batch=below(f"/{key}", self._decoder.decode, value[key]), render=bare)
+        return Question(batch=self._decoder.decode(value), render=bare)
 
     def error(self, problem: Problem) -> bytes:
         """Return `{"error": …}`."""
         return dump({"error": problem.message})
-
-
-def _bare(values: list[Any]) -> Answer:
-    return Answer(body=dump(values))

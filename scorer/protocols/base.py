@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..decode import Batch
+from ..encode import dump
 from ..errors import RequestError
 
 JSON = "application/json"
@@ -73,6 +74,16 @@ class ScoringProtocol(Protocol):
 
     def error(self, problem: Problem) -> bytes:
         """Return the body of a refusal, which is JSON."""
+
+
+def bare(values: list[Any]) -> Answer:
+    """Return the model's values as a JSON array."""
+    return Answer(body=dump(values))
+
+
+def predictions(values: list[Any]) -> Answer:
+    """Return the model's values as `{"predictions": […]}`."""
+    return Answer(body=dump({"predictions": values}))
 
 
 def require_json(accept: str, *others: str) -> None:

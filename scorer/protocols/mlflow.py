@@ -16,9 +16,10 @@ from ..body import check_charset
 from ..decode import Batch, Decoder, parse_json
 from ..encode import dump
 from ..errors import RequestError
+from ..inputs import array_column
 from ..manifest import Column, ColumnKind, Input
 from ..rows import kind_of
-from .base import JSON, Answer, Problem, Question, Request
+from .base import JSON, Answer, Problem, Question, Request, bare, predictions
 from .npy import read_npy
 from .pointers import below
 
@@ -30,6 +31,7 @@ _MISSING = {"", "nan", "na", "null", "none"}
 # What float() takes and JSON doesn't, like 1_000 and digits of other scripts, is no number here either.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_INFINITIES = (float("inf"), float("-inf"))
 _CODES = {400: "BAD_REQUEST", 401: "UNAUTHENTICATED", 404: "NOT_FOUND", 503: "RESOURCE_EXHAUSTED"}
 
 
@@ -57,7 +59,7 @@ class MLflow:
             raise RequestError(
                 f"Send {JSON}, {CSV} or {NPY}, not {media_type!r}.", code="unsupported-media-type", status=415
             )
-        render: Callable[[list[Any]], Answer] = _as_csv if wants_csv else _bare if is_bare else _predictions
+        render: Callable[[list[Any]], Answer] = _as_csv if wants_csv else bare if is_bare else predictions
         return Question(batch=batch, render=render)
 
     def error(self, problem: Problem) -> bytes:
@@ -103,25 +105,24 @@ class _CsvTable:
         except UnicodeDecodeError as error:
             raise RequestError(f"The input is not UTF-8 (byte {error.start}).", code="invalid-csv") from None
         try:
-            lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
+            reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+            lines = [(reader.line_num, line) for line in reader if line]
         except csv.Error as error:
             raise RequestError(f"The input is not CSV: {error}.", code="invalid-csv") from None
         if not lines:
             raise RequestError("The input is empty: send rows as CSV.", code="no-rows")
-        has_header = self._has_header(lines[0], parameters)
+        first = lines[0][1]
+        has_header = self._has_header(first, parameters)
         rows = lines[1:] if has_header else lines
-        first = 2 if has_header else 1
         if self._spec.kind == "frame" and has_header:
-            header = lines[0]
-            columns: list[Column | None] = [self._known.get(name) for name in header]
-            data = [self._row(line, columns, first + i) for i, line in enumerate(rows)]
-            return {"columns": header, "data": data}, False
+            columns: list[Column | None] = [self._known.get(name) for name in first]
+            return {"columns": first, "data": [_row(line, columns, number) for number, line in rows]}, False
         if self._spec.kind == "text":
-            if any(len(line) != 1 for line in rows):
+            if any(len(line) != 1 for _, line in rows):
                 raise RequestError("Expected one text a line; quote texts that have commas.", code="invalid-csv")
-            return [line[0] for line in rows], not has_header
-        positions = self._by_position(len(rows[0]) if rows else 0)
-        return [self._row(line, positions, first + i) for i, line in enumerate(rows)], not has_header
+            return [line[0] for _, line in rows], not has_header
+        positions = self._by_position(len(rows[0][1]) if rows else 0)
+        return [_row(line, positions, number) for number, line in rows], not has_header
 
     def _has_header(self, line: Sequence[str], parameters: str) -> bool:
         for parameter in parameters.split(";"):
@@ -135,14 +136,8 @@ class _CsvTable:
 
     def _by_position(self, width: int) -> Sequence[Column | None]:
         if self._spec.kind != "frame":
-            number = Column(name="", kind=_array_kind(self._spec.dtype))
-            return [number] * width
+            return [array_column(self._spec)] * width
         return list(self._spec.columns) if width == len(self._spec.columns) else self._used
-
-    def _row(self, line: Sequence[str], columns: Sequence[Column | None], number: int) -> list[Any]:
-        if len(line) != len(columns):
-            raise RequestError(f"Line {number} has {len(line)} cells, not {len(columns)}.", code="invalid-csv")
-        return [_cell(text, column, number) for text, column in zip(line, columns, strict=True)]
 
 
 def prefers_csv(accept: str) -> bool:
@@ -159,6 +154,12 @@ def prefers_csv(accept: str) -> bool:
     raise RequestError(f"Answers are {JSON} or {CSV}.", code="not-acceptable", status=406)
 
 
+def _row(line: Sequence[str], columns: Sequence[Column | None], number: int) -> list[Any]:
+    if len(line) != len(columns):
+        raise RequestError(f"Line {number} has {len(line)} cells, not {len(columns)}.", code="invalid-csv")
+    return [_cell(text, column, number) for text, column in zip(line, columns, strict=True)]
+
+
 def _cell(text: str, column: Column | None, line: int) -> Any:
     kind: ColumnKind = "any" if column is None or column.optional else column.kind
     if kind in ("string", "datetime"):
@@ -169,23 +170,13 @@ def _cell(text: str, column: Column | None, line: int) -> Any:
     if kind == "boolean":
         return _TRUTH.get(text, text)
     if _NUMBER.fullmatch(text):
-        return int(text) if _INTEGER.fullmatch(text) else float(text)
+        value = int(text) if _INTEGER.fullmatch(text) else float(text)
+        if value in _INFINITIES:
+            raise RequestError(f"Line {line}: {text[:100]} is too large for a number.", code="wrong-value")
+        return value
     if kind == "any":
         return text
     raise RequestError(f"Line {line}: expected a number, got {text[:100]!r}.", code="wrong-value")
-
-
-def _array_kind(dtype: str) -> ColumnKind:
-    kinds: dict[str, ColumnKind] = {"i": "integer", "u": "integer", "b": "boolean", "s": "string", "o": "any"}
-    return kinds.get(dtype[:1], "number")
-
-
-def _predictions(values: list[Any]) -> Answer:
-    return Answer(body=dump({"predictions": values}))
-
-
-def _bare(values: list[Any]) -> Answer:
-    return Answer(body=dump(values))
 
 
 def _as_csv(values: list[Any]) -> Answer:

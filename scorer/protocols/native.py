@@ -11,7 +11,7 @@ from ..decode import Decoder, parse_json
 from ..encode import dump
 from ..errors import RequestError, error_body
 from ..manifest import Label, Model
-from .base import Answer, Problem, Question, Request, require_json
+from .base import Answer, Problem, Question, Request, bare, require_json
 
 _SWITCH = {"": True, "1": True, "true": True, "0": False, "false": False}
 
@@ -32,7 +32,7 @@ class Native:
             if not self._has_probabilities:
                 raise RequestError("The model has no probabilities.", code="no-probabilities")
             return Question(batch=batch, methods=("predict", "predict_proba"), render=self._with_probabilities)
-        return Question(batch=batch, render=_bare)
+        return Question(batch=batch, render=bare)
 
     def error(self, problem: Problem) -> bytes:
         """Return `{"error": …, "code": …, "pointer": …}`."""
@@ -43,10 +43,6 @@ class Native:
     def _with_probabilities(self, values: list[Any]) -> Answer:
         answers = [{"prediction": value, "probabilities": _named(self._classes, each)} for value, each in values]
         return Answer(body=dump(answers))
-
-
-def _bare(values: list[Any]) -> Answer:
-    return Answer(body=dump(values))
 
 
 def _named(classes: Sequence[Label], probabilities: list[Any]) -> Any:

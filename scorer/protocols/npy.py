@@ -27,13 +27,13 @@ def read_npy(body: bytes) -> list[Any]:
         version = np.lib.format.read_magic(file)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
         shape, is_fortran, dtype = read(file, max_header_size=_MOST_HEADER_BYTES)
-    # The header is a Python literal: numpy lets through what its parser says of one that isn't.
-    except (ValueError, KeyError, TypeError, SyntaxError, MemoryError, RecursionError):
+    # The header is a Python literal, and numpy lets through whatever its parsers say of one that isn't.
+    except Exception:  # noqa: BLE001
         raise _wrong("The input is not an array as numpy.save writes it.") from None
     if dtype.kind not in "fiub":
         raise _wrong(f"Expected an array of numbers, got one of {dtype}.")
-    if not 1 <= len(shape) <= 2:
-        raise _wrong(f"Expected an array of one or two dimensions, got {len(shape)}.")
+    if not 1 <= len(shape) <= 2 or min(shape) < 0:
+        raise _wrong(f"Expected an array of one or two dimensions, got one of the shape {shape}.")
     size = math.prod(shape) * dtype.itemsize
     start = file.tell()
     if size != len(body) - start:

@@ -78,7 +78,7 @@ def read_tensor(value: Any, place: str, binary: Binary) -> Tensor:
     name, datatype = value.get("name"), value.get("datatype")
     if not isinstance(name, str):
         raise _wrong("Expected the name of a tensor.", f"{place}/name")
-    if datatype not in _DTYPES and datatype != "BYTES":
+    if not isinstance(datatype, str) or (datatype not in _DTYPES and datatype != "BYTES"):
         raise _wrong(f"Expected one of {', '.join([*_DTYPES, 'BYTES'])}.", f"{place}/datatype")
     shape = _read_shape(value.get("shape"), f"{place}/shape")
     size_bytes = _binary_size(value, place)

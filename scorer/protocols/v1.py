@@ -5,13 +5,11 @@ Source: kserve.github.io, "V1 Inference Protocol"; cloud.google.com, "Custom con
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..decode import Decoder, parse_json
 from ..encode import dump
 from ..errors import RequestError
 from ..rows import kind_of
-from .base import Answer, Problem, Question, Request, require_json
+from .base import Problem, Question, Request, predictions, require_json
 from .names import Names
 from .pointers import below
 
@@ -35,12 +33,8 @@ class V1:
         key = next((key for key in _KEYS if key in value), None)
         if key is None:
             raise RequestError('Expected {"instances": [rows]}: the key is missing.', pointer="")
-        return Question(batch=below(f"/{key}", self._decoder.decode, value[key]), render=_predictions)
+        return Question(batch=below(f"/{key}", self._decoder.decode, value[key]), render=predictions)
 
     def error(self, problem: Problem) -> bytes:
         """Return `{"error": …}`."""
         return dump({"error": problem.message})
-
-
-def _predictions(values: list[Any]) -> Answer:
-    return Answer(body=dump({"predictions": values}))

@@ -7,14 +7,17 @@ expect.
 from __future__ import annotations
 
 import itertools
+import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from ..decode import Batch, Decoder, parse_json
 from ..encode import dump
 from ..errors import RequestError
+from ..inputs import array_column
 from ..manifest import Column, ColumnKind, Input, Label, Model
-from ..rows import kind_of, token
+from ..rows import kind_of
 from .base import Answer, Problem, Question, Request, require_json
 from .names import Names
 from .pointers import moved
@@ -106,15 +109,19 @@ class V2:
             return self._from_columns_without_names(tensors)
         if len({tensor.name for tensor in tensors}) < len(tensors):
             raise RequestError("Two tensors have the same name.", pointer="/inputs")
-        by_name = {token(tensor.name): tensor for tensor in tensors}
+        # The one spelling in which no name of a column can be taken for anything else.
+        table = {"columns": [tensor.name for tensor in tensors], "data": _transposed(tensors)}
 
         def move(pointer: str) -> str:
-            name, _, row = pointer.removeprefix("/").partition("/")
-            if name not in by_name:
-                return "/inputs"
-            return by_name[name].pointer(int(row)) if row else by_name[name].place
+            match pointer.removeprefix("/").split("/"):
+                case ["data", row, column]:
+                    return tensors[int(column)].pointer(int(row))
+                case ["columns", column]:
+                    return tensors[int(column)].place
+                case _:
+                    return "/inputs"
 
-        return moved(self._decoder.decode, {tensor.name: list(tensor.cells) for tensor in tensors}, move)
+        return moved(self._decoder.decode, table, move)
 
     def _is_matrix(self, tensor: Tensor) -> bool:
         """Tell whether a lone tensor for a model with named columns is all of them, and not one by its name."""
@@ -136,13 +143,11 @@ class V2:
         return moved(self._decoder.decode, rows, move)
 
     def _from_columns_without_names(self, tensors: Sequence[Tensor]) -> Batch:
-        rows = [list(row) for row in zip(*(tensor.cells for tensor in tensors), strict=True)]
-
         def move(pointer: str) -> str:
             row, _, column = pointer.removeprefix("/").partition("/")
             return tensors[int(column)].pointer(int(row)) if column else "/inputs"
 
-        return moved(self._decoder.decode, rows, move)
+        return moved(self._decoder.decode, _transposed(tensors), move)
 
     # --- outputs ---
 
@@ -191,8 +196,7 @@ def _described_inputs(spec: Input) -> list[dict[str, Any]]:
     if spec.kind == "text":
         return [{"name": "text", "datatype": "BYTES", "shape": [-1, 1]}]
     if spec.kind == "array":
-        kinds = {"i": "INT64", "u": "INT64", "b": "BOOL", "U": "BYTES", "s": "BYTES", "o": "BYTES"}
-        return [{"name": "input", "datatype": kinds.get(spec.dtype[:1], "FP64"), "shape": [-1, spec.width]}]
+        return [{"name": "input", "datatype": _DATATYPES[array_column(spec).kind], "shape": [-1, spec.width]}]
     used: list[Column] = [column for column in spec.columns if not column.optional]
     return [{"name": column.name, "datatype": _DATATYPES[column.kind], "shape": [-1, 1]} for column in used]
 
@@ -213,16 +217,19 @@ def _split(request: Request) -> tuple[bytes, Binary]:
     text = request.headers.get(HEADER_LENGTH)
     if text is None:
         return request.body, Binary(memoryview(b""))
-    if not text.isascii() or not text.isdigit() or int(text) > len(request.body):
+    # Python refuses to read a number of thousands of digits.
+    if not re.fullmatch(r"[0-9]{1,10}", text) or int(text) > len(request.body):
         raise RequestError("Inference-Header-Content-Length is not the length of the JSON.", code="invalid-request")
     return request.body[: int(text)], Binary(memoryview(request.body)[int(text) :])
 
 
+def _transposed(tensors: Sequence[Tensor]) -> list[list[Any]]:
+    """Return the rows of tensors that are columns."""
+    return [list(row) for row in zip(*(tensor.cells for tensor in tensors), strict=True)]
+
+
 def _width(tensor: Tensor) -> int:
-    width = 1
-    for size in tensor.shape[1:]:
-        width *= size
-    return width
+    return math.prod(tensor.shape[1:])
 
 
 def _cells(values: Sequence[Any]) -> tuple[list[Any], list[int]]:

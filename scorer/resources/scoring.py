@@ -102,20 +102,22 @@ class Scoring:
 class OfModel:
     """`GET` of a document about the model, at a path that has its name."""
 
-    def __init__(self, body: bytes, knows: Callable[[str | None, str | None], None], error: ScoringProtocol) -> None:
-        """Answer with `body`, once `knows` has found that the name and the version in the path are the model's."""
+    def __init__(
+        self, body: bytes, require: Callable[[str | None, str | None], None], protocol: ScoringProtocol
+    ) -> None:
+        """Answer with `body`, once `require` has found that the name and the version in the path are the model's."""
         self._body = body
-        self._knows = knows
-        self._error = error
+        self._require = require
+        self._protocol = protocol
 
     async def on_get(self, req: Any, resp: Any, model: str, version: str | None = None) -> None:
         """Answer with the document; 404 for another model."""
         request_id = identify(req, resp)
         try:
-            self._knows(model, version)
+            self._require(model, version)
         except RequestError as error:
             problem = problem_of(error, req, resp, request_id)
-            send(resp, self._error.error(problem), status=problem.status)
+            send(resp, self._protocol.error(problem), status=problem.status)
             return
         send(resp, self._body)
 

@@ -138,6 +138,12 @@ def test_any_rows_get_the_same_answers_everywhere(flowers: Service, rows: list[l
     assert ask(flowers, "/invocations", csv, content_type="text/csv") == expected
 
 
+def test_vertex_s_routes_win_over_ours(spam_image: Image, serve: Serve) -> None:
+    with serve(spam_image, AIP_PREDICT_ROUTE="/predict", AIP_HEALTH_ROUTE="/health", AIP_HTTP_PORT="1") as service:
+        assert ask(service, "/predict", {"instances": ["tasty"]}) == {"predictions": ["spam"]}
+        assert service.get("/health").json() == {"status": "ready"}
+
+
 # --- what else can be asked ---
 
 

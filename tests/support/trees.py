@@ -16,9 +16,10 @@ def link_tree(source: Path, destination: Path, *, leave_out: Sequence[str] = ())
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
     # GNU's program takes a third of the time; others know no -l.
-    if not leave_out and not destination.exists() and _runs("cp", "-al", source, destination):
-        return
-    shutil.rmtree(destination, ignore_errors=True)
+    if not leave_out and not destination.exists():
+        if _runs("cp", "-al", source, destination):
+            return
+        shutil.rmtree(destination, ignore_errors=True)  # What it had made before it failed.
     shutil.copytree(
         source, destination, symlinks=True, ignore=shutil.ignore_patterns(*leave_out), copy_function=_link_or_copy
     )
