@@ -42,7 +42,7 @@ lock: setup ## resolve the locked dependencies anew
 	$(VENV)/bin/python scripts/lock.py
 
 tools: ## build the Cloud Native Buildpacks lifecycle into .tools/ (needs Go)
-	@scripts/install-cnb-tools.sh
+	@scripts/install-go-tool.sh lifecycle
 
 bench-build: setup ## measure builds, runs and the stage cache, beside papermill and jupyter-cache
 	$(VENV)/bin/python -m bench.build $(ARGS)

@@ -16,7 +16,7 @@ from bench.serving.running import Running
 from tests.support.pythons import ROOT
 
 _POST = Path(__file__).with_name("post.lua")
-_VEGETA = ROOT / ".tools" / "bench" / "vegeta"
+_VEGETA = ROOT / ".tools" / "vegeta" / "vegeta"
 _TIMEOUT_S = 30
 
 
@@ -45,7 +45,7 @@ def require_tools() -> None:
     """Build vegeta, if it is not there yet; end here when wrk is missing."""
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is missing. Debian and Ubuntu have it in the package wrk: apt-get install wrk")
-    subprocess.run([ROOT / "scripts/install-bench-tools.sh"], check=True)
+    subprocess.run([ROOT / "scripts/install-go-tool.sh", "vegeta"], check=True)
 
 
 def closed(running: Running, bodies: Path, connections: int, seconds: float, cores: Cores) -> Load:

@@ -4,6 +4,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,12 +50,12 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Serve:
 
 @pytest.fixture(scope="session")
 def spam_image(new_image: NewImage) -> Image:
-    return _built(new_image(), models.text_stages(), models.TEXTS)
+    return built(new_image(), models.text_stages(), models.TEXTS)
 
 
 @pytest.fixture(scope="session")
 def line_image(new_image: NewImage) -> Image:
-    return _built(new_image(), models.line_stages(), [[1.0], [3.0]])
+    return built(new_image(), models.line_stages(), [[1.0], [3.0]])
 
 
 @pytest.fixture(scope="session")
@@ -71,17 +72,18 @@ def line(line_image: Image, serve: Serve) -> Iterator[Service]:
 
 @pytest.fixture(scope="session")
 def flowers(new_image: NewImage, serve: Serve) -> Iterator[Service]:
-    with serve(_built(new_image(), models.flower_stages(), models.FLOWERS)) as service:
+    with serve(built(new_image(), models.flower_stages(), models.FLOWERS)) as service:
         yield service
 
 
 @pytest.fixture(scope="session")
 def houses(new_image: NewImage, serve: Serve) -> Iterator[Service]:
-    with serve(_built(new_image(), models.house_stages(), models.HOUSES)) as service:
+    with serve(built(new_image(), models.house_stages(), models.HOUSES)) as service:
         yield service
 
 
-def _built(image: Image, stages: list[object], sample: object) -> Image:
+def built(image: Image, stages: list[Any], sample: Any) -> Image:
+    """Give an image its stages, and the manifest that a build would."""
     image.write_stages(stages)
     image.finish(image.check([sample]))
     return image

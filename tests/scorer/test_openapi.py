@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
@@ -25,11 +25,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
+from tests.scorer.conftest import NewImage, Serve, built
 from tests.scorer.image import Image
 from tests.support.service import Service
-
-NewImage = Callable[[], Image]
-Serve = Callable[..., Any]
 
 EXAMPLES = int(os.environ.get("NACHLASS_TEST_EXAMPLES", "40"))
 SERVICES = ("spam", "flowers", "houses", "line")
@@ -99,16 +97,9 @@ def test_nothing_that_is_sent_is_answered_by_5xx_or_against_the_description(serv
 # --- outputs ---
 
 
-def served(new_image: NewImage, stages: list[Any], sample: Any) -> Image:
-    image = new_image()
-    image.write_stages(stages)
-    image.finish(image.check([sample]))
-    return image
-
-
 def test_an_outlier_detector_answers_and_counts_its_two_labels(new_image: NewImage, serve: Serve) -> None:
     points = np.array([[0.0, 0.1], [0.1, 0.0], [0.0, 0.0], [9.0, 9.0]])
-    with serve(served(new_image, [IsolationForest(random_state=0).fit(points)], points)) as service:
+    with serve(built(new_image(), [IsolationForest(random_state=0).fit(points)], points)) as service:
         assert service.get("/metadata").json()["task"] == "outlier_detector"
         assert service.get("/openapi.json").json()["components"]["schemas"]["Prediction"] == {"enum": [1, -1]}
         assert service.predict([[0.0, 0.0], [99.0, 99.0]]) == [1, -1]
@@ -119,7 +110,7 @@ def test_an_outlier_detector_answers_and_counts_its_two_labels(new_image: NewIma
 def test_several_outputs_are_described(new_image: NewImage, serve: Serve) -> None:
     points = np.array([[0.0, 0.0], [1.0, 1.0], [0.0, 1.0], [1.0, 0.0]])
     labels = np.array([["a", "x"], ["b", "y"], ["a", "y"], ["b", "x"]])
-    with serve(served(new_image, [DecisionTreeClassifier().fit(points, labels)], points)) as service:
+    with serve(built(new_image(), [DecisionTreeClassifier().fit(points, labels)], points)) as service:
         prediction = schema(service.get("/openapi.json").json(), "Prediction")
         assert service.predict([[1.0, 1.0]]) == [["b", "y"]]
         assert prediction.is_valid(["b", "y"])
@@ -140,7 +131,7 @@ def typed(new_image: NewImage) -> Image:
             "single": np.array([0.5, 1.5, 2.5, 3.5], dtype=np.float32),
         }
     )
-    return served(new_image, [LinearRegression().fit(frame, [1, 2, 3, 4])], frame)
+    return built(new_image(), [LinearRegression().fit(frame, [1, 2, 3, 4])], frame)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +169,7 @@ EXTRA = [
 def towns(new_image: NewImage) -> Image:
     frame = pd.DataFrame({"town": ["Ulm", "Jena"]})
     model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LinearRegression()).fit(frame, [1, 2])
-    return served(new_image, [model], frame)
+    return built(new_image(), [model], frame)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,5 @@
 // What makes load at a fixed rate for `make bench-serve`, with every dependency pinned by go.sum.
-module nachlass/bench-tools
+module nachlass/vegeta
 
 go 1.22
 

@@ -1,5 +1,5 @@
 // The Cloud Native Buildpacks tools that the tests run, with every dependency pinned by go.sum.
-module nachlass/cnb-tools
+module nachlass/lifecycle
 
 go 1.26.6
 
