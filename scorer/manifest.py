@@ -7,6 +7,7 @@ module, which imports nothing but the standard library so that it can be read be
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import types
 import typing
@@ -160,6 +161,12 @@ class Manifest:
     launch: Launch
     versions: Mapping[str, str]
     model: Model | None = None
+
+    @property
+    def version(self) -> str:
+        """A short name for exactly these stages: another one for any other."""
+        digests = "".join(stage.sha256 for stage in self.stages)
+        return hashlib.sha256(digests.encode()).hexdigest()[:12]
 
     def to_json(self) -> str:
         """Return the manifest as stable, readable JSON."""

@@ -18,7 +18,6 @@ from gunicorn.app.base import BaseApplication
 from . import app
 from .life import Life
 from .metrics import Metrics
-from .openapi import version_of
 from .predictor import keeper
 from .predictor.answers import Answerer
 from .predictor.batching import BatchingPredictor, Limits
@@ -70,7 +69,7 @@ def serve(service: Service, settings: Settings, scratch: Path) -> int:
                 buckets=settings.metrics_buckets,
                 info={
                     "name": service.manifest.name,
-                    "version": version_of(service.manifest),
+                    "version": service.manifest.version,
                     "task": service.model.task,
                     "nachlass": service.manifest.nachlass_version,
                 },

@@ -5,7 +5,6 @@ Sources: OpenAPI Specification 3.1.0; JSON Schema 2020-12, which its schemas are
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,12 +27,6 @@ _ERRORS = {
     503: "Too many requests wait.",
     504: "The model took too long.",
 }
-
-
-def version_of(manifest: Manifest) -> str:
-    """Return a short name for exactly these stages: of two models that differ, both differ."""
-    digests = "".join(stage.sha256 for stage in manifest.stages)
-    return hashlib.sha256(digests.encode()).hexdigest()[:12]
 
 
 def document(manifest: Manifest, *, is_strict: bool, has_notebooks: bool) -> Document:
@@ -64,7 +57,7 @@ def document(manifest: Manifest, *, is_strict: bool, has_notebooks: bool) -> Doc
         "openapi": "3.1.0",
         "info": {
             "title": manifest.name,
-            "version": version_of(manifest),
+            "version": manifest.version,
             "description": f"A scikit-learn pipeline ({model.task.replace('_', ' ')}) trained by "
             f"{len(manifest.stages)} notebook{'s' if len(manifest.stages) > 1 else ''}, served by nachlass "
             f"{manifest.nachlass_version}.",

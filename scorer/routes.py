@@ -39,7 +39,7 @@ def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: S
     )
     decoder = Decoder(service.model.input, is_strict=settings.is_strict)
     name, *aliases = settings.model_names or (service.manifest.name,)
-    names = Names(name=name, aliases=frozenset(aliases), version=openapi.version_of(service.manifest))
+    names = Names(name=name, aliases=frozenset(aliases), version=service.manifest.version)
     found: Routes = {
         "/predict": Scoring(Native(service.model, decoder), scorer),
         "/metrics": Exposition(metrics, life),

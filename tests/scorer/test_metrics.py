@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -73,10 +72,11 @@ def test_metrics_are_the_sum_over_workers_and_survive_one_that_is_killed(
     image.finish(image.check([models.FLOWERS]))
     with serve(image, NACHLASS_WORKERS="2", S2I_APP_METRICS_PREFIX="old") as service:
         _predict_many(service, 40)
-        workers = _workers(service, 2)
+        workers = service.workers(2)
         assert _value(service, 'old_predictions_total{value="10"}') == 40
-        os.kill(min(workers), signal.SIGKILL)
-        _wait_for_new_worker(service, workers)
+        killed = min(workers)
+        os.kill(killed, signal.SIGKILL)
+        service.workers(2, without={killed})
         _predict_many(service, 20)
         assert _value(service, 'old_predictions_total{value="10"}') == 60
 
@@ -120,23 +120,3 @@ def test_no_metric_file_is_left_when_the_service_ends(line_image: Image, serve: 
 def _predict_many(service: Service, count: int) -> None:
     with ThreadPoolExecutor(4) as pool:
         assert set(pool.map(lambda _: service.predict([5.1, 3.5, 1.4, 0.2])[0], range(count))) == {10}
-
-
-def _children(pid: int) -> set[int]:
-    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
-
-
-def _workers(service: Service, count: int) -> set[int]:
-    """Return the workers, once there are so many: the first answers while gunicorn still starts the others."""
-    deadline = time.monotonic() + 30
-    while len(workers := _children(service.process.pid)) != count:
-        assert time.monotonic() < deadline, service.log()
-        time.sleep(0.01)
-    return workers
-
-
-def _wait_for_new_worker(service: Service, old: set[int]) -> None:
-    deadline = time.monotonic() + 30
-    while len(_children(service.process.pid) - old) != 1 or service.get("/readyz").status != 200:
-        assert time.monotonic() < deadline, service.log()
-        time.sleep(0.05)

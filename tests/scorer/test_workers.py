@@ -14,13 +14,9 @@ from typing import Any
 
 from tests.scorer.conftest import Serve
 from tests.scorer.image import Image
-from tests.support.service import Service
+from tests.support.service import children
 
 CLIENTS = 8
-
-
-def children(pid: int) -> set[int]:
-    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
 def lives(pid: int) -> bool:
@@ -28,14 +24,6 @@ def lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def wait_for_workers(service: Service, count: int, *, without: int = 0) -> set[int]:
-    deadline = time.monotonic() + 30
-    while len(workers := children(service.process.pid) - {without}) != count:
-        assert time.monotonic() < deadline, service.log()
-        time.sleep(0.02)
-    return workers
 
 
 def send_until(end: threading.Event, port: int) -> tuple[int, int]:
@@ -59,14 +47,14 @@ def send_until(end: threading.Event, port: int) -> tuple[int, int]:
 
 def test_a_killed_worker_takes_only_its_requests_in_flight_with_it(spam_image: Image, serve: Serve) -> None:
     with serve(spam_image, NACHLASS_WORKERS="2") as service, ThreadPoolExecutor(CLIENTS) as pool:
-        workers = wait_for_workers(service, 2)
+        workers = service.workers(2)
         end = threading.Event()
         clients = [pool.submit(send_until, end, service.port) for _ in range(CLIENTS)]
         time.sleep(0.5)
         killed = min(workers)
         predictors = children(killed)
         os.kill(killed, signal.SIGKILL)
-        wait_for_workers(service, 2, without=killed)
+        service.workers(2, without={killed})
         time.sleep(0.5)
         end.set()
         results = [client.result() for client in clients]

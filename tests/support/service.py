@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,9 +77,22 @@ class Service:
             return True
         return False
 
+    def workers(self, count: int, *, without: Collection[int] = ()) -> set[int]:
+        """Return the workers that are not in `without`, once there are so many: gunicorn starts one after the other."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while len(found := children(self.process.pid).difference(without)) != count:
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.02)
+        return found
+
     def log(self) -> str:
         """Return what the process has written so far."""
         return self.log_file.read_text(errors="replace")
+
+
+def children(pid: int) -> set[int]:
+    """Return the processes that a process has started (Linux)."""
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
 def free_port() -> int:
