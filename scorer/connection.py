@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from .encode import dump
 from .errors import error_body
+from .headers import NOTHING
 from .life import Life
 
 MOST_HEADER_BYTES = 16 * 1024
@@ -164,6 +165,7 @@ class Connection(HttpToolsProtocol):
         for name, value in self.server_state.default_headers:
             head.extend([name, b": ", value, b"\r\n"])
         head.append(b"content-type: application/json\r\nx-content-type-options: nosniff\r\n")
+        head.append(b"content-security-policy: %s\r\n" % NOTHING.encode())
         head.append(b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body))
         self.transport.write(b"".join(head) + body)
         self.transport.close()

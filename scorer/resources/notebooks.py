@@ -20,8 +20,7 @@ class Notebooks:
         document = self._documents.get(file)
         if document is None:
             raise falcon.HTTPNotFound
-        send(resp, document.body, content_type="text/html; charset=utf-8")
-        resp.set_header("Content-Security-Policy", self._policy)
+        send(resp, document.body, content_type="text/html; charset=utf-8", policy=self._policy)
         resp.set_header("Referrer-Policy", "no-referrer")
         resp.set_header("ETag", f'"{document.etag}"')
         # Kept, but asked for each time: the next image has other pages at the same addresses.

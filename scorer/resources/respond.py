@@ -11,6 +11,7 @@ from typing import Any
 import falcon
 
 from ..errors import FAILED, RequestError, UnansweredError
+from ..headers import NOTHING
 from ..protocols.base import JSON, Problem
 
 REQUEST_ID = "X-Request-ID"
@@ -21,12 +22,16 @@ _prefix = ""
 _numbers = itertools.count(1)
 
 
-def send(resp: Any, body: bytes, *, status: int = 200, content_type: str = JSON) -> None:
-    """Fill in the response; browsers are told to believe its content type, since labels come from user data."""
+def send(resp: Any, body: bytes, *, status: int = 200, content_type: str = JSON, policy: str = NOTHING) -> None:
+    """Fill in the response; browsers are told to believe its content type, since labels come from user data.
+
+    `policy` is what a browser may do with it (Content Security Policy): by default, nothing but show it.
+    """
     resp.status = status
     resp.data = body
     resp.content_type = content_type
     resp.set_header("X-Content-Type-Options", "nosniff")
+    resp.set_header("Content-Security-Policy", policy)
 
 
 def identify(req: Any, resp: Any) -> str:

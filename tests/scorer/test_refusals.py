@@ -16,6 +16,7 @@ def _refused(answer: Response, *, status: int = 400) -> dict[str, str]:
     assert answer.status == status, answer.text
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
     assert "Traceback" not in answer.text
     body: dict[str, str] = answer.json()
     assert body["error"]
