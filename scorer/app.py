@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import falcon
@@ -9,19 +10,29 @@ import falcon.asgi
 
 from .encode import dump
 from .errors import error_body
+from .guard import Guard
 from .life import Life
 from .metrics import Metrics
+from .observing.observed import ASGI, Observe, Observed
 from .predictor.protocol import Predictor
+from .protocols.base import Problem
 from .resources.respond import identify, problem_of, send
-from .routes import routes
+from .resources.scoring import Scoring
+from .routes import open_paths, routes
 from .service import Service
 from .settings import Settings
 
 
 def create_app(
-    service: Service, predictor: Predictor, metrics: Metrics, settings: Settings, life: Life
-) -> falcon.asgi.App[Any, Any]:
-    """Return the ASGI application that serves one model."""
+    service: Service,
+    predictor: Predictor,
+    metrics: Metrics,
+    settings: Settings,
+    life: Life,
+    *,
+    observers: Sequence[Observe] = (),
+) -> ASGI:
+    """Return the ASGI application that serves one model; `observers` are told of each answer."""
     app: falcon.asgi.App[Any, Any] = falcon.asgi.App()
     app.add_error_handler(Exception, _refuse)
     app.add_error_handler(falcon.HTTPError, _refuse)
@@ -30,10 +41,17 @@ def create_app(
         app.add_route(path, resource)
         if not path.endswith("/") and f"{path}/" not in found:
             app.add_route(f"{path}/", resource)
-    return app
+    outermost: ASGI = app
+    if settings.tokens:
+        errors = {path: resource.error for path, resource in found.items() if isinstance(resource, Scoring)}
+        outermost = Guard(app, settings.tokens, open_paths=open_paths(settings), errors={**errors, "": _written})
+    return Observed(outermost, observers) if observers else outermost
 
 
 async def _refuse(req: Any, resp: Any, error: Exception, _params: Any, **_: Any) -> None:
     problem = problem_of(error, req, resp, identify(req, resp))
-    body = error_body(problem.message, code=problem.code, pointer=problem.pointer, request_id=problem.request_id)
-    send(resp, dump(body), status=problem.status)
+    send(resp, _written(problem), status=problem.status)
+
+
+def _written(problem: Problem) -> bytes:
+    return dump(error_body(problem.message, code=problem.code, pointer=problem.pointer, request_id=problem.request_id))

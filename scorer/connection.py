@@ -169,6 +169,7 @@ class Connection(HttpToolsProtocol):
         head.append(b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body))
         self.transport.write(b"".join(head) + body)
         self.transport.close()
+        self.life.refused(self.client[0] if self.client else None, status, len(body))
 
 
 class _InOnePiece:

@@ -14,13 +14,20 @@ def _pass() -> None:
     pass
 
 
+def _ignore(_client: str | None, _status: int, _size_bytes: int) -> None:
+    pass
+
+
 @dataclass(kw_only=True, slots=True)
 class Life:
     """`is_ending` from the signal to end on, while requests are still taken; `prepare` runs before the first one is.
 
-    `tick` runs about once a second, and before anybody is told how the worker does.
+    `tick` runs about once a second, and before anybody is told how the worker does; `finish` runs when the last request
+    is answered. `refused` is told of what gets an answer without the application: the client, HTTP status and bytes.
     """
 
     is_ending: bool = False
     prepare: Callable[[], Awaitable[None]] = _nothing
     tick: Callable[[], None] = _pass
+    finish: Callable[[], None] = _pass
+    refused: Callable[[str | None, int, int], None] = _ignore

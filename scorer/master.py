@@ -18,6 +18,7 @@ from gunicorn.app.base import BaseApplication
 from . import app
 from .life import Life
 from .metrics import Metrics
+from .observers import start_observers
 from .predictor import keeper
 from .predictor.answers import Answerer
 from .predictor.batching import BatchingPredictor, Limits
@@ -80,7 +81,8 @@ def serve(service: Service, settings: Settings, scratch: Path) -> int:
             predictor = BatchingPredictor(keeper.start(answerer, kept), limits, metrics)
             self.life.prepare = predictor.start
             self.life.tick = lambda: metrics.set_waiting(predictor.waiting)
-            return app.create_app(service, predictor, metrics, settings, self.life)
+            observers = start_observers(service.manifest, settings, self.life)
+            return app.create_app(service, predictor, metrics, settings, self.life, observers=observers)
 
     _allow_many_connections()
     # What is loaded now lives as long as the workers: a collection that never visits it never copies its pages.

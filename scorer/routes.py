@@ -28,6 +28,18 @@ from .settings import Settings
 
 Routes = dict[str, object]
 
+_PROBES = ("/healthz", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready")
+
+
+def probes(settings: Settings) -> tuple[str, ...]:
+    """Return the paths that tell nothing but that the service lives, or takes requests."""
+    return _PROBES if settings.health_route is None else (*_PROBES, settings.health_route)
+
+
+def open_paths(settings: Settings) -> tuple[str, ...]:
+    """Return the paths that are answered without a token, where one is set."""
+    return (*probes(settings), "/metrics") if settings.has_open_metrics else probes(settings)
+
 
 def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: Settings, life: Life) -> Routes:
     """Return the resource of each path; paths with a slash at the end besides have to be added by the caller."""

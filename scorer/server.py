@@ -9,7 +9,7 @@ import sys
 from typing import NoReturn
 
 from . import manifest as manifests
-from . import publication
+from . import publication, tokens
 from . import settings as settings_
 from .errors import StageError
 from .manifest import ManifestError
@@ -29,6 +29,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _stop)
     try:
         settings = settings_.from_environ(os.environ)
+        os.environ.pop(tokens.VARIABLE, None)  # The model's code has no use for it.
         scratch = scratch_root()
     except (SettingsError, NoScratchError) as error:
         return _explain(str(error), EX_CONFIG)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, TypeVar, cast, get_args
+
+from .observing import tracing
+from .observing.tracing import Tracing, TracingError
+from .tokens import TokenError, find_tokens
 
 DEFAULT_PORT = 8080
 DEFAULT_HOST = "0.0.0.0"  # noqa: S104 - a container's port is published by its platform; NACHLASS_HOST narrows it.
@@ -36,6 +40,11 @@ _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _ROUTE = re.compile(r"/|(?:/[A-Za-z0-9._~:@!$&'()*+,;=-]+)+/?")
 
 
+_ON = ("1", "true", "on")
+_OFF = ("0", "false", "off")
+T = TypeVar("T")
+
+
 class SettingsError(ValueError):
     """An environment variable holds a value that the service can't use; the message says what to set instead."""
 
@@ -60,6 +69,10 @@ class Settings:
     model_names: tuple[str, ...] = ()
     predict_route: str | None = None
     health_route: str | None = None
+    tokens: tuple[bytes, ...] = field(default=(), repr=False)
+    has_open_metrics: bool = False
+    has_access_log: bool = False
+    tracing: Tracing | None = None
 
 
 def from_environ(environ: Mapping[str, str]) -> Settings:
@@ -92,6 +105,10 @@ def from_environ(environ: Mapping[str, str]) -> Settings:
         model_names=_names(environ),
         predict_route=_route(environ, "AIP_PREDICT_ROUTE"),
         health_route=_route(environ, "AIP_HEALTH_ROUTE"),
+        tokens=_told(find_tokens, environ),
+        has_open_metrics=not _switch(environ, "NACHLASS_METRICS_AUTH", default=True),
+        has_access_log=_switch(environ, "NACHLASS_ACCESS_LOG"),
+        tracing=_told(tracing.from_environ, environ),
     )
 
 
@@ -129,11 +146,19 @@ def _route(environ: Mapping[str, str], name: str) -> str | None:
     return text.rstrip("/") or text or None
 
 
-def _switch(environ: Mapping[str, str], name: str) -> bool:
+def _switch(environ: Mapping[str, str], name: str, *, default: bool = False) -> bool:
     text = environ.get(name, "").strip().lower()
-    if text not in ("", "0", "1", "false", "true"):
-        raise SettingsError(f"{name}={text!r} is neither 1 nor 0. Set {name}=1 to switch it on, or unset it.")
-    return text in ("1", "true")
+    if text not in ("", *_ON, *_OFF):
+        raise SettingsError(f"{name}={text!r} is neither on nor off. Set {name} to 1 or to 0, or unset it.")
+    return text in _ON if text else default
+
+
+def _told(find: Callable[[Mapping[str, str]], T], environ: Mapping[str, str]) -> T:
+    """Let a module of its own find what only it knows."""
+    try:
+        return find(environ)
+    except (TokenError, TracingError) as error:
+        raise SettingsError(str(error)) from error
 
 
 def _integer(environ: Mapping[str, str], name: str, *, default: int, low: int, high: int) -> int:

@@ -79,6 +79,11 @@ class _Server(Server):
         await super().startup(sockets=sockets)
         self._sweep()
 
+    async def shutdown(self, sockets: Any = None) -> None:
+        """Answer what has been asked, and finish: from here on, the signal that ended the service ends the process."""
+        await super().shutdown(sockets=sockets)
+        self._life.finish()
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End after the time for draining; at once if it is the second signal, or if the master has died."""
         if self._life.is_ending or self._drain_s <= 0 or os.getppid() != self._master or sig != signal.SIGTERM:

@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -270,12 +271,17 @@ def test_page_has_every_variable_that_the_kernel_gets() -> None:
 
 
 def service_rows() -> list[list[str]]:
-    ours = re.compile(r"PORT$|NACHLASS_|S2I_|AIP_")
+    ours = re.compile(r"PORT$|NACHLASS_|S2I_|AIP_|OTEL_")
     return [row for row in rows(section(CONFIGURATION, "Service")) if code(row[0]) and ours.match(code(row[0])[0])]
 
 
 def read_service_settings(variables: dict[str, str]) -> Settings:
-    return settings.from_environ({"NACHLASS_MANIFEST": "/manifest.json", **variables})
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write("a-token")
+        file.flush()
+        # The one place that is read together with the settings.
+        found = {name: file.name if name == "NACHLASS_TOKEN_FILE" else value for name, value in variables.items()}
+        return settings.from_environ({"NACHLASS_MANIFEST": "/manifest.json", **found})
 
 
 @pytest.mark.parametrize("row", service_rows(), ids=lambda row: code(row[0])[0])

@@ -10,8 +10,9 @@ from typing import Any
 from ..body import read_body
 from ..errors import RequestError
 from ..metrics import Metrics
+from ..observing.observed import PREDICTED, ROUTE
 from ..predictor.protocol import Predictor
-from ..protocols.base import Answer, Question, Request, ScoringProtocol
+from ..protocols.base import Answer, Problem, Question, Request, ScoringProtocol
 from .respond import identify, problem_of, send
 
 _LONG_BYTES = 64 * 1024
@@ -49,6 +50,7 @@ class Scoring:
         metrics = self._scorer.metrics
         started = time.perf_counter()
         predict_s = 0.0
+        route = req.scope[ROUTE] = req.uri_template.rstrip("/")
         metrics.in_flight += 1
         try:
             question, size_bytes = await self._read(req, model, version)
@@ -59,6 +61,7 @@ class Scoring:
                 )
             finally:
                 predict_s = time.perf_counter() - asked
+                req.scope[PREDICTED] = asked, predict_s
             answer = question.render(values)
             status = 200
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets the protocol's own kind of answer
@@ -70,7 +73,11 @@ class Scoring:
         send(resp, answer.body, status=status, content_type=answer.content_type)
         for name, value in answer.headers.items():
             resp.set_header(name, value)
-        metrics.observe_request(req.uri_template.rstrip("/"), status, time.perf_counter() - started, predict_s)
+        metrics.observe_request(route, status, time.perf_counter() - started, predict_s)
+
+    def error(self, problem: Problem) -> bytes:
+        """Return the body of a refusal, as the protocol has it."""
+        return self._protocol.error(problem)
 
     async def _read(self, req: Any, model: str | None, version: str | None) -> tuple[Question, int]:
         """Return what is asked, and how long the body was."""

@@ -1,0 +1,65 @@
+"""Who shows no token is told nothing but that the service lives."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from .headers import NOTHING
+from .observing.observed import ASGI
+from .protocols.base import Problem
+
+Render = Callable[[Problem], bytes]
+
+_BEARER = b"bearer "
+_MESSAGES = {
+    False: "This service asks for a token: send the header `Authorization: Bearer` with it.",
+    True: "The token is not one of this service's.",
+}
+
+
+class Guard:
+    """An ASGI application in front of another: it lets through who has a token, and who asks for what is open."""
+
+    def __init__(
+        self, app: ASGI, tokens: Sequence[bytes], *, open_paths: Collection[str], errors: Mapping[str, Render]
+    ) -> None:
+        """Guard an application.
+
+        Args:
+            app: What answers.
+            tokens: Of which one has to be shown.
+            open_paths: That are answered without, with or without a slash at the end.
+            errors: How a refusal is written at a path; `""` has it for all others.
+        """
+        self._app = app
+        self._tokens = tokens
+        self._open = frozenset(path.rstrip("/") for path in open_paths)
+        self._errors = errors
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request, or let it be answered."""
+        path: str = scope["path"].rstrip("/")
+        given = next((value for name, value in scope["headers"] if name == b"authorization"), None)
+        if path in self._open or (given is not None and self._is_known(given)):
+            await self._app(scope, receive, send)
+            return
+        problem = Problem(status=401, message=_MESSAGES[given is not None], code="unauthorized")
+        body = self._errors.get(path, self._errors[""])(problem)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"www-authenticate", b"Bearer" if given is None else b'Bearer error="invalid_token"'),
+            (b"x-content-type-options", b"nosniff"),
+            (b"content-security-policy", NOTHING.encode()),
+        ]
+        await send({"type": "http.response.start", "status": 401, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _is_known(self, authorization: bytes) -> bool:
+        if authorization[: len(_BEARER)].lower() != _BEARER:
+            return False
+        shown = authorization[len(_BEARER) :].strip()
+        # Each comparison takes its time whatever is shown; which of the tokens it is need not be a secret.
+        return any(hmac.compare_digest(shown, token) for token in self._tokens)

@@ -1,0 +1,143 @@
+"""A service with a token: who shows none is told nothing but that it lives."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+
+from tests.scorer.conftest import Serve
+from tests.scorer.image import Image
+from tests.support.service import Service
+
+TOKEN = "kJ3.d-9_x~Y+/w=="
+OTHER = "of-the-file"
+OPEN = ("/healthz", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready", "/healthz/", "/vertex-health")
+CLOSED = (
+    "/metadata",
+    "/openapi.json",
+    "/metrics",
+    "/v2",
+    "/v1/models",
+    "/health",
+    "/version",
+    "/nothing-here",
+    "/x/..",
+)
+
+# Predicts whether each text is the name of a variable that it sees.
+NOSY = """
+import os
+
+class Nosy:
+    def fit(self, X, y=None):
+        return self
+
+    def predict(self, X):
+        return [text in os.environ for text in X]
+"""
+
+
+@pytest.fixture(scope="module")
+def guarded(spam_image: Image, serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    bindings = tmp_path_factory.mktemp("bindings")
+    for name, kind, token in (("ours", "Nachlass", "bound\nrotated\n"), ("theirs", "postgresql", "not-ours")):
+        (bindings / name).mkdir()
+        (bindings / name / "type").write_text(kind)
+        (bindings / name / "token").write_text(token)
+    file = bindings.parent / "token"
+    file.write_text(f"{OTHER}\n")
+    places = {"NACHLASS_TOKEN": TOKEN, "NACHLASS_TOKEN_FILE": str(file), "SERVICE_BINDING_ROOT": str(bindings)}
+    with serve(spam_image, AIP_HEALTH_ROUTE="/vertex-health", **places) as service:
+        yield service
+
+
+def bearer(token: str, scheme: str = "Bearer") -> Mapping[str, str]:
+    return {"Authorization": f"{scheme} {token}"}
+
+
+@pytest.mark.parametrize("path", OPEN)
+def test_probes_need_no_token(guarded: Service, path: str) -> None:
+    assert guarded.get(path).status == 200
+
+
+@pytest.mark.parametrize("path", [*CLOSED, "/"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "DELETE"])
+def test_all_else_is_closed(guarded: Service, path: str, method: str) -> None:
+    answer = guarded.request(method, path)
+    assert answer.status == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert "spam" not in answer.text
+
+
+@pytest.mark.parametrize("token", [TOKEN, OTHER, "bound", "rotated"])
+def test_a_token_of_any_place_opens(guarded: Service, token: str) -> None:
+    assert guarded.request("GET", "/metadata", headers=bearer(token)).status == 200
+    assert guarded.request("GET", "/metadata", headers=bearer(token, "bearer")).status == 200
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    ["", "Bearer", "Bearer ", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", "Bearer not-ours"],
+)
+def test_what_is_no_token_of_ours_opens_nothing(guarded: Service, authorization: str) -> None:
+    answer = guarded.request("POST", "/predict", '["dinner"]', {"Authorization": authorization})
+    assert answer.status == 401
+    assert answer.json()["code"] == "unauthorized"
+    assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+
+
+def test_each_protocol_refuses_in_its_own_words(guarded: Service) -> None:
+    assert guarded.post("/invocations", json_body=["dinner"]).json()["error_code"] == "UNAUTHENTICATED"
+    assert set(guarded.post("/score", json_body=["dinner"]).json()) == {"error"}
+    assert "token" in guarded.post("/v1/models/spam:predict", json_body={"instances": ["dinner"]}).json()["error"]
+
+
+def test_a_refused_connection_goes_on(guarded: Service) -> None:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", guarded.port, timeout=30)) as connection:
+        for headers, status in (({}, 401), (bearer(TOKEN), 200)):
+            connection.request("POST", "/predict", '["dinner"]', {"Content-Type": "application/json", **headers})
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == status
+
+
+def test_the_log_tells_no_token(guarded: Service) -> None:
+    guarded.request("GET", "/nothing-here", headers=bearer(TOKEN))
+    assert TOKEN not in guarded.log()
+
+
+def test_open_metrics_are_open_and_nothing_else_and_the_model_sees_no_token(
+    new_image: Callable[[], Image], serve: Serve
+) -> None:
+    image = new_image()
+    (image.app / "nosy.py").write_text(NOSY)
+    image.write_stages([b"cnosy\nNosy\n)\x81."])
+    image.finish(image.check([["text"]]))
+    with serve(image, NACHLASS_TOKEN=TOKEN, NACHLASS_METRICS_AUTH="off") as service:
+        assert service.get("/metrics").status == 200
+        assert service.post("/metrics", form={"a": "b"}).status == 200
+        assert service.get("/metadata").status == 401
+        headers = {"Content-Type": "application/json", **bearer(TOKEN)}
+        assert service.request("POST", "/predict", '["NACHLASS_TOKEN", "PORT"]', headers).json() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("NACHLASS_TOKEN", "   ", "NACHLASS_TOKEN is empty"),
+        ("NACHLASS_TOKEN", "näh", "NACHLASS_TOKEN holds a character that no token may have"),
+        ("NACHLASS_TOKEN_FILE", "/nowhere/token", "NACHLASS_TOKEN_FILE can't be read"),
+        ("SERVICE_BINDING_ROOT", "/nowhere", "SERVICE_BINDING_ROOT can't be read"),
+        ("NACHLASS_METRICS_AUTH", "maybe", "NACHLASS_METRICS_AUTH='maybe' is neither on nor off"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "OTEL_EXPORTER_OTLP_ENDPOINT has to be the address"),
+    ],
+)
+def test_a_place_without_a_token_is_an_error(spam_image: Image, variable: str, value: str, told: str) -> None:
+    ended = spam_image.run_web(**{variable: value})
+    assert ended.returncode == 78
+    assert told in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "näh" not in ended.stderr
