@@ -167,7 +167,7 @@ def test_spans_go_to_the_collector(spam_image: Image, serve: Serve) -> None:
         }
         with serve(spam_image, **variables) as service:
             joined = {**JSON, "traceparent": f"00-{TRACE}-{PARENT}-01"}
-            service.request("POST", "/v1/models/app:predict", '{"instances": ["dinner"]}', joined)
+            service.request("POST", "/v1/models/a-model:predict", '{"instances": ["dinner"]}', joined)
             service.request("POST", "/predict", '["dinner"]', {**JSON, "traceparent": f"00-{TRACE}-{PARENT}-00"})
             service.get("/nothing-here")
             assert "se cret" not in service.log()
