@@ -15,7 +15,7 @@ from . import model as models
 from .encode import dump
 from .errors import StageError
 from .manifest import ManifestError
-from .predictor.answers import ignore_missing_names
+from .predictor.answers import prepare_sklearn
 from .proof import Proof, ProofError, failure_of, prove
 from .randomness import unseeded_warnings
 from .watch import ReadWatch
@@ -36,7 +36,7 @@ class Request:
 def main(request_path: str) -> int:
     """Run the proof that the file asks for; return 0 once the report is written, whatever it says."""
     request = read_request(Path(request_path))
-    ignore_missing_names()
+    prepare_sklearn()
     watch = None if request.watch is None else ReadWatch(request.watch)
     try:
         report = _run(request, watch)

@@ -22,6 +22,7 @@ from .observers import start_observers
 from .predictor import keeper
 from .predictor.answers import Answerer
 from .predictor.batching import BatchingPredictor, Limits
+from .processors import processors
 from .service import Service
 from .settings import DEFAULT_DRAIN_S, Settings
 from .slots import lease
@@ -76,7 +77,10 @@ def serve(service: Service, settings: Settings, scratch: Path) -> int:
                 },
             )
             limits = Limits(
-                predict_timeout_s=settings.predict_timeout_s, queue=settings.queue, merges=_merges(service, settings)
+                predict_timeout_s=settings.predict_timeout_s,
+                queue=settings.queue,
+                merges=_merges(service, settings),
+                overlaps=processors() >= 2 * settings.workers,
             )
             predictor = BatchingPredictor(keeper.start(answerer, kept), limits, metrics)
             self.life.prepare = predictor.start

@@ -11,7 +11,7 @@ from typing import Any
 from . import manifest as manifests
 from . import model as models
 from .manifest import Manifest, ManifestError, Model
-from .predictor.answers import ignore_missing_names
+from .predictor.answers import prepare_sklearn
 from .publication import Published
 
 PROVENANCE = "provenance.json"
@@ -48,7 +48,7 @@ def load(path: Path) -> Service:
         gc.enable()
     if manifest.model.input.kind == "frame" or manifest.model.input.dtype == "series":
         import pandas  # noqa: F401, ICN001, PLC0415 - once before the fork, not in each worker at its first request.
-    ignore_missing_names()
+    prepare_sklearn()
     return Service(
         manifest=manifest, model=manifest.model, pipeline=pipeline, provenance=_provenance(path.parent / PROVENANCE)
     )

@@ -29,15 +29,21 @@ _log = logging.getLogger("nachlass")
 _MOST_CALL_BYTES = 4 * 1024 * 1024
 _MOST_WAITING_BYTES = 256 * 1024 * 1024
 _CHECKED_EVERY = 1000
+_TURNS = 3
+"""In the first answers are written, in the second requests read, in the third understood."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """How long a call of `predict` may last, how many requests may wait, and whether their rows may share a call."""
+    """How long a call of `predict` may last, how many requests may wait, and whether their rows may share a call.
+
+    `overlaps` says whether the worker and its predictor have a processor each, so that they do better side by side.
+    """
 
     predict_timeout_s: float
     queue: int
     merges: bool
+    overlaps: bool
 
 
 class BatchingPredictor:
@@ -62,6 +68,7 @@ class BatchingPredictor:
         self._pieces: list[Piece] = []
         self._is_scheduled = False
         self._deadline: asyncio.TimerHandle | None = None
+        self._overlaps = limits.overlaps
         self._merged_calls = 0
         self._starting: asyncio.Task[None] | None = None
         self._has_killed = False
@@ -142,10 +149,21 @@ class BatchingPredictor:
             self._queue.stop_merging()
             self._observer.count_end_of_merging()
             _log.warning("Merging changed what the model predicts: from now on each request is predicted alone.")
-        self._call()  # The predictor need not wait for what follows.
+        if self._overlaps:
+            self._call()  # The predictor need not wait for what follows.
         share_s = seconds / len(pieces)
         for piece, outcome in zip(pieces, outcomes, strict=True):
             self._settle(piece, outcome, share_s)
+        if not self._overlaps and self._queue.jobs:
+            self._is_scheduled = True
+            self._call_after(_TURNS)
+
+    def _call_after(self, turns: int) -> None:
+        """Call after so many turns of the event loop, in which answers are written and further requests read."""
+        if turns:
+            asyncio.get_running_loop().call_soon(self._call_after, turns - 1)
+        else:
+            self._call()
 
     def _settle(self, piece: Piece, outcome: wire.Outcome, seconds: float) -> None:
         job = piece.job
