@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -178,3 +179,21 @@ def test_what_the_proof_missed_is_noticed(new_image: NewImage, serve: Serve) -> 
 
 def test_reviewed_estimators_exist() -> None:
     assert {name for name, _ in all_estimators()} >= REVIEWED
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system doesn't pin processes")
+def test_worker_and_model_on_one_processor_take_turns(new_image: NewImage, serve: Serve) -> None:
+    image, _ = image_of(new_image, "Telling")
+    allowed = os.sched_getaffinity(0)
+    values = [float(value) for value in range(400)]
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        with serve(image, NACHLASS_BATCH="on") as service:
+            os.sched_setaffinity(0, allowed)
+            with ThreadPoolExecutor(16) as pool:
+                told = list(pool.map(lambda value: service.post("/predict", json_body=[[value]]).json(), values))
+            assert told == [[2 * value] for value in values]
+            assert sum(call_sizes(service)) == len(values)
+            assert max(call_sizes(service)) > 1
+    finally:
+        os.sched_setaffinity(0, allowed)

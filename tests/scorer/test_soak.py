@@ -1,7 +1,7 @@
 """For as long as NACHLASS_TEST_SOAK_S says: whatever clients do, the service keeps its size.
 
-Its figures are printed (`pytest -s`), for an hour's run to be told of. NACHLASS_TEST_SOAK_PAUSE_S is how long each client
-waits between its requests.
+Its figures are printed (`pytest -s`), for an hour's run to be told of. Each client waits for
+NACHLASS_TEST_SOAK_PAUSE_S between its requests.
 """
 
 from __future__ import annotations
