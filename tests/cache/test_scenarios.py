@@ -6,6 +6,7 @@ order.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,11 @@ from tests.cache.lab import Lab
 from tests.cache.scenarios import FILES, MODEL, SCENARIOS, F, M, edit, two_notebooks
 from tests.support.repositories import write_repository
 
+MODES = ("trace", "conservative")
+ALWAYS_REUSED = {"unchanged", "saved in Jupyter, with new markdown"}
 
-@pytest.fixture(scope="module", params=["trace", "conservative"])
+
+@pytest.fixture(scope="module", params=MODES)
 def lab(request: pytest.FixtureRequest, make_lab: LabMaker, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     mode: str = request.param
     env = {"NACHLASS_NOTEBOOKS": f"{F},{M}", "NACHLASS_CACHE": mode}
@@ -27,7 +31,15 @@ def is_conservative(lab: Lab) -> bool:
     return (lab.phases.platform / "env/NACHLASS_CACHE").read_text() == "conservative"
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+def cases() -> Iterator[object]:
+    """Yield each mode with each scenario in which one of its answers would be wrong."""
+    for mode in MODES:
+        for name, scenario in SCENARIOS.items():
+            if mode == "trace" or name in ALWAYS_REUSED or "run" in (scenario.features, scenario.model):
+                yield pytest.param(mode, name, id=f"{mode}-{name}")
+
+
+@pytest.mark.parametrize(("lab", "name"), list(cases()), indirect=["lab"])
 def test_change_is_answered_by_the_fewest_runs(lab: Lab, name: str) -> None:
     scenario = SCENARIOS[name]
     lab.reset()
@@ -38,7 +50,7 @@ def test_change_is_answered_by_the_fewest_runs(lab: Lab, name: str) -> None:
     expected = {F: scenario.features, M: scenario.model}
     if is_conservative(lab):
         assert [n for n, what in expected.items() if what == "run" and outcome.what[n] != "run"] == []
-        if name in {"unchanged", "saved in Jupyter, with new markdown"}:
+        if name in ALWAYS_REUSED:
             assert outcome.what == expected
     else:
         assert outcome.what == expected, outcome.built.output
