@@ -22,6 +22,7 @@ from .resources.fixed import Fixed, Plain
 from .resources.health import Health, Ready
 from .resources.metrics import Exposition
 from .resources.notebooks import Notebooks, NotebooksWithoutSlash
+from .resources.page import Assets, Index
 from .resources.scoring import OfModel, Scorer, Scoring
 from .service import Service
 from .settings import Settings
@@ -43,7 +44,7 @@ def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: S
     found: Routes = {
         "/predict": Scoring(Native(service.model, decoder), scorer),
         "/metrics": Exposition(metrics, life),
-        "/metadata": Fixed(dump(describe(service.manifest, service.provenance))),
+        "/metadata": Fixed(dump(describe(service))),
         "/openapi.json": Fixed(
             dump(
                 openapi.document(
@@ -67,7 +68,9 @@ def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: S
         found["/notebooks"] = NotebooksWithoutSlash()
     listed = [path for path in found if path not in ("/notebooks", "/notebooks/{file}")]
     index = {"name": name, "nachlass": service.manifest.nachlass_version, "routes": listed}
-    found.setdefault("/", Fixed(dump(index)))
+    if service.page is not None:
+        found["/ui/{file}"] = Assets(service.page)
+    found.setdefault("/", Fixed(dump(index)) if service.page is None else Index(dump(index), service.page))
     return found
 
 

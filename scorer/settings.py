@@ -60,6 +60,7 @@ class Settings:
     model_names: tuple[str, ...] = ()
     predict_route: str | None = None
     health_route: str | None = None
+    has_page: bool = True
 
 
 def from_environ(environ: Mapping[str, str]) -> Settings:
@@ -92,6 +93,7 @@ def from_environ(environ: Mapping[str, str]) -> Settings:
         model_names=_names(environ),
         predict_route=_route(environ, "AIP_PREDICT_ROUTE"),
         health_route=_route(environ, "AIP_HEALTH_ROUTE"),
+        has_page=_on_or_off(environ, "NACHLASS_UI"),
     )
 
 
@@ -134,6 +136,13 @@ def _switch(environ: Mapping[str, str], name: str) -> bool:
     if text not in ("", "0", "1", "false", "true"):
         raise SettingsError(f"{name}={text!r} is neither 1 nor 0. Set {name}=1 to switch it on, or unset it.")
     return text in ("1", "true")
+
+
+def _on_or_off(environ: Mapping[str, str], name: str) -> bool:
+    text = environ.get(name, "").strip().lower() or "on"
+    if text not in ("on", "off"):
+        raise SettingsError(f"{name}={text!r} is neither on nor off. Set {name}=off, or unset it for on.")
+    return text == "on"
 
 
 def _integer(environ: Mapping[str, str], name: str, *, default: int, low: int, high: int) -> int:
