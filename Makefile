@@ -20,7 +20,7 @@ help: ## say what there is
 setup: ## make .venv with the project and its test tools; quick when nothing changed
 	@scripts/setup.sh
 
-run: setup ## build examples/spam from its notebooks and serve it on http://127.0.0.1:8080
+run: setup ## build examples/spam from its notebooks and serve it, with a page for browsers, on http://127.0.0.1:8080
 	$(VENV)/bin/nachlass run examples/spam --port $(PORT)
 
 test: setup ## run the tests

@@ -50,8 +50,12 @@ def serve(workspace: Workspace, record: BuildRecord, port: int) -> NoReturn:
     _require_free(port)
     url = f"http://127.0.0.1:{port}"
     output.step(f"Serving {Path(record.repository).name} on {url} (Ctrl-C stops it)")
+    has_page = process.env.get("NACHLASS_UI", "").strip().lower() != "off"
+    ways = ["Open it in a browser"] if has_page else []
     if command := example_command(workspace, url):
-        output.step(f"Try it:\n  {command}")
+        ways.append(f"{'or try' if has_page else 'Try'} it:\n  {command}")
+    if ways:
+        output.step(", ".join(ways))
     os.chdir(process.working_directory)
     sys.stdout.flush()
     os.execve(process.command[0], process.command, dict(process.env))  # noqa: S606 - the program is the build's own

@@ -16,6 +16,7 @@ from .metrics import Metrics
 from .observing.observed import ASGI, Observe, Observed
 from .predictor.protocol import Predictor
 from .protocols.base import Problem
+from .resources.page import Index
 from .resources.respond import identify, problem_of, send
 from .resources.scoring import Scoring
 from .routes import open_paths, routes
@@ -44,7 +45,13 @@ def create_app(
     outermost: ASGI = app
     if settings.tokens:
         errors = {path: resource.error for path, resource in found.items() if isinstance(resource, Scoring)}
-        outermost = Guard(app, settings.tokens, open_paths=open_paths(settings), errors={**errors, "": _written})
+        outermost = Guard(
+            app,
+            settings.tokens,
+            open_paths=open_paths(service, settings, found),
+            has_page=isinstance(found["/"], Index),
+            errors={**errors, "": _written},
+        )
     return Observed(outermost, observers) if observers else outermost
 
 

@@ -23,7 +23,13 @@ class Guard:
     """An ASGI application in front of another: it lets through who has a token, and who asks for what is open."""
 
     def __init__(
-        self, app: ASGI, tokens: Sequence[bytes], *, open_paths: Collection[str], errors: Mapping[str, Render]
+        self,
+        app: ASGI,
+        tokens: Sequence[bytes],
+        *,
+        open_paths: Collection[str],
+        has_page: bool,
+        errors: Mapping[str, Render],
     ) -> None:
         """Guard an application.
 
@@ -31,18 +37,20 @@ class Guard:
             app: What answers.
             tokens: Of which one has to be shown.
             open_paths: That are answered without, with or without a slash at the end.
+            has_page: Whether a browser gets a page at `/`, which then asks for the token.
             errors: How a refusal is written at a path; `""` has it for all others.
         """
         self._app = app
         self._tokens = tokens
         self._open = frozenset(path.rstrip("/") for path in open_paths)
+        self._has_page = has_page
         self._errors = errors
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request, or let it be answered."""
         path: str = scope["path"].rstrip("/")
         given = next((value for name, value in scope["headers"] if name == b"authorization"), None)
-        if path in self._open or (given is not None and self._is_known(given)):
+        if path in self._open or self._is_for_page(scope) or (given is not None and self._is_known(given)):
             await self._app(scope, receive, send)
             return
         problem = Problem(status=401, message=_MESSAGES[given is not None], code="unauthorized")
@@ -56,6 +64,11 @@ class Guard:
         ]
         await send({"type": "http.response.start", "status": 401, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    def _is_for_page(self, scope: Any) -> bool:
+        if not self._has_page or scope["path"] != "/" or scope["method"] not in ("GET", "HEAD"):
+            return False
+        return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
 
     def _is_known(self, authorization: bytes) -> bool:
         if authorization[: len(_BEARER)].lower() != _BEARER:

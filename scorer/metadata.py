@@ -5,23 +5,26 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from .manifest import Manifest
+from .service import Service
 
 
-def describe(manifest: Manifest, provenance: Any) -> dict[str, Any]:
+def describe(service: Service) -> dict[str, Any]:
     """Return what was trained, from what, and what it takes; nothing of the machine that it runs on."""
-    model = manifest.model
-    assert model is not None
+    manifest, model = service.manifest, service.model
     return {
         "name": manifest.name,
+        "version": manifest.version,
         "nachlass": manifest.nachlass_version,
         "task": model.task,
         "classes": list(model.classes),
+        "outputs": model.outputs,
+        "methods": ["predict", *model.methods],
         "input": dataclasses.asdict(model.input),
         "merging": None if model.merging is None else dataclasses.asdict(model.merging),
         "sample_shape": list(model.sample_shape),
         "example": model.example,
         "example_is_real": model.example_is_real,
+        "pipeline": service.diagram,
         "stages": [
             {
                 "name": stage.name,
@@ -40,5 +43,5 @@ def describe(manifest: Manifest, provenance: Any) -> dict[str, Any]:
             "abi": manifest.interpreter.abi,
         },
         "versions": dict(manifest.versions),
-        "provenance": provenance,
+        "provenance": service.provenance,
     }

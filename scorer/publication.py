@@ -52,7 +52,7 @@ class Publication:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Document:
-    """One page, whole; `etag` identifies its bytes."""
+    """One file to answer with, whole; `etag` identifies its bytes."""
 
     body: bytes
     etag: str
@@ -76,7 +76,7 @@ def load(directory: Path) -> Published:
     publication = read(directory)
     files = {"": INDEX, **{page.file: page.file for page in publication.pages}}
     return Published(
-        documents={name: _document((directory / file).read_bytes()) for name, file in files.items()},
+        documents={name: document((directory / file).read_bytes()) for name, file in files.items()},
         policy="; ".join(
             [
                 "default-src 'none'",
@@ -110,5 +110,6 @@ def read(directory: Path) -> Publication:
     return publication
 
 
-def _document(body: bytes) -> Document:
+def document(body: bytes) -> Document:
+    """Return a document of these bytes."""
     return Document(body=body, etag=hashlib.sha256(body).hexdigest()[:32])

@@ -22,6 +22,7 @@ from .resources.fixed import Fixed, Plain
 from .resources.health import Health, Ready
 from .resources.metrics import Exposition
 from .resources.notebooks import Notebooks, NotebooksWithoutSlash
+from .resources.page import Assets, Index
 from .resources.scoring import OfModel, Scorer, Scoring
 from .service import Service
 from .settings import Settings
@@ -36,9 +37,13 @@ def probes(settings: Settings) -> tuple[str, ...]:
     return _PROBES if settings.health_route is None else (*_PROBES, settings.health_route)
 
 
-def open_paths(settings: Settings) -> tuple[str, ...]:
-    """Return the paths that are answered without a token, where one is set."""
-    return (*probes(settings), "/metrics") if settings.has_open_metrics else probes(settings)
+def open_paths(service: Service, settings: Settings, found: Routes) -> list[str]:
+    """Return the paths that are answered without a token, where one is set; `found` are all."""
+    paths = [*probes(settings), *(["/metrics"] if settings.has_open_metrics else [])]
+    if service.page is not None:
+        # What the page loads holds nothing of the model; a route of its own below it may.
+        paths += [path for file in service.page.assets if (path := f"/ui/{file}") not in found]
+    return paths
 
 
 def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: Settings, life: Life) -> Routes:
@@ -55,7 +60,7 @@ def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: S
     found: Routes = {
         "/predict": Scoring(Native(service.model, decoder), scorer),
         "/metrics": Exposition(metrics, life),
-        "/metadata": Fixed(dump(describe(service.manifest, service.provenance))),
+        "/metadata": Fixed(dump(describe(service))),
         "/openapi.json": Fixed(
             dump(
                 openapi.document(
@@ -79,7 +84,9 @@ def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: S
         found["/notebooks"] = NotebooksWithoutSlash()
     listed = [path for path in found if path not in ("/notebooks", "/notebooks/{file}")]
     index = {"name": name, "nachlass": service.manifest.nachlass_version, "routes": listed}
-    found.setdefault("/", Fixed(dump(index)))
+    if service.page is not None:
+        found["/ui/{file}"] = Assets(service.page)
+    found.setdefault("/", Fixed(dump(index)) if service.page is None else Index(dump(index), service.page))
     return found
 
 

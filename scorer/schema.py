@@ -55,13 +55,31 @@ def used_names(estimator: Any) -> set[str] | None:
     used: set[str] = set()
     for _, transformer, columns in transformers:
         if not (isinstance(transformer, str) and transformer == "drop"):
-            used.update(_resolve(columns, [str(name) for name in names]))
+            used.update(resolve(columns, [str(name) for name in names]))
     return used or None
 
 
 def learned_categories(pipeline: Any) -> dict[str, tuple[Label, ...]]:
     """Return the categories that the first step's encoders learned, by column."""
     return dict(_encoder_categories(pipeline))
+
+
+def resolve(columns: Any, names: Sequence[str]) -> list[str]:
+    """Return the names that a ColumnTransformer's column specification stands for, after its fit."""
+    if isinstance(columns, str):
+        return [columns]
+    if isinstance(columns, slice):
+        if isinstance(columns.start, str) or isinstance(columns.stop, str):
+            start = names.index(columns.start) if isinstance(columns.start, str) else 0
+            stop = names.index(columns.stop) + 1 if isinstance(columns.stop, str) else len(names)
+            return list(names[start:stop])
+        return list(names[columns])
+    if isinstance(columns, (int, np.integer)):
+        return [names[int(columns)]]
+    items = list(columns)
+    if items and all(isinstance(item, (bool, np.bool_)) for item in items):
+        return [name for name, chosen in zip(names, items, strict=True) if chosen]
+    return [item if isinstance(item, str) else names[int(item)] for item in items]
 
 
 def _text_container(sample: Any, predict: Predict) -> str:
@@ -179,7 +197,7 @@ def _encoder_categories(pipeline: Any) -> Iterator[tuple[str, tuple[Label, ...]]
     steps = [(None, first, names)] if transformers is None else transformers
     for _, transformer, columns in steps:
         encoder = next((part for part in _chain(transformer) if hasattr(part, "categories_")), None)
-        resolved = _resolve(columns, names)
+        resolved = resolve(columns, names)
         if encoder is None or len(encoder.categories_) != len(resolved):
             continue
         for name, learned in zip(resolved, encoder.categories_, strict=True):
@@ -190,24 +208,6 @@ def _encoder_categories(pipeline: Any) -> Iterator[tuple[str, tuple[Label, ...]]
 
 def _chain(transformer: Any) -> list[Any]:
     return [step for _, step in transformer.steps] if hasattr(transformer, "named_steps") else [transformer]
-
-
-def _resolve(columns: Any, names: Sequence[str]) -> list[str]:
-    """Return the names that a ColumnTransformer's column specification stands for, after its fit."""
-    if isinstance(columns, str):
-        return [columns]
-    if isinstance(columns, slice):
-        if isinstance(columns.start, str) or isinstance(columns.stop, str):
-            start = names.index(columns.start) if isinstance(columns.start, str) else 0
-            stop = names.index(columns.stop) + 1 if isinstance(columns.stop, str) else len(names)
-            return list(names[start:stop])
-        return list(names[columns])
-    if isinstance(columns, (int, np.integer)):
-        return [names[int(columns)]]
-    items = list(columns)
-    if items and all(isinstance(item, (bool, np.bool_)) for item in items):
-        return [name for name, chosen in zip(names, items, strict=True) if chosen]
-    return [item if isinstance(item, str) else names[int(item)] for item in items]
 
 
 def _is_label(value: Any) -> bool:

@@ -35,15 +35,16 @@ def main() -> int:
         return _explain(str(error), EX_CONFIG)
     # Imported only now, so that a wrong setting is told at once; and before the stages are loaded, because from then on
     # the notebooks' directories come first on sys.path.
-    from . import master, service  # noqa: PLC0415
+    from . import master, service, ui  # noqa: PLC0415
 
     try:
         # Before the stages, which take their time.
         published = publication.load(settings.published_notebooks) if settings.published_notebooks else None
     except (ManifestError, OSError) as error:
         return _explain(f"The published notebooks can't be read: {error}", EX_CONFIG)
+    page = ui.load() if settings.has_page else None
     try:
-        loaded = dataclasses.replace(service.load(settings.manifest), published=published)
+        loaded = dataclasses.replace(service.load(settings.manifest), published=published, page=page)
     except (ManifestError, OSError) as error:
         return _explain(f"The manifest can't be read: {error}", EX_CONFIG)
     except StageError as error:

@@ -8,23 +8,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import diagram
 from . import manifest as manifests
 from . import model as models
+from .diagram import Node
 from .manifest import Manifest, ManifestError, Model
 from .predictor.answers import prepare_sklearn
 from .publication import Published
+from .ui import Page
 
 PROVENANCE = "provenance.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """A loaded model and what is known about it; `published` are its notebooks, None when they are not in the image."""
+    """A loaded model and what is known about it; `published` are its notebooks, None when they are not in the image.
+
+    `page` is the one for people, None where it is switched off. `diagram` is what the pipeline looks like, as
+    `diagram.draw` has it.
+    """
 
     manifest: Manifest
     model: Model
     pipeline: Any
+    diagram: Node
     published: Published | None = None
+    page: Page | None = None
     provenance: Any = None
     """The document that the build left beside the manifest, None if there is none."""
 
@@ -50,7 +59,11 @@ def load(path: Path) -> Service:
         import pandas  # noqa: F401, ICN001, PLC0415 - once before the fork, not in each worker at its first request.
     prepare_sklearn()
     return Service(
-        manifest=manifest, model=manifest.model, pipeline=pipeline, provenance=_provenance(path.parent / PROVENANCE)
+        manifest=manifest,
+        model=manifest.model,
+        pipeline=pipeline,
+        diagram=diagram.draw(pipeline),
+        provenance=_provenance(path.parent / PROVENANCE),
     )
 
 

@@ -73,6 +73,7 @@ class Settings:
     has_open_metrics: bool = False
     has_access_log: bool = False
     tracing: Tracing | None = None
+    has_page: bool = True
 
 
 def from_environ(environ: Mapping[str, str]) -> Settings:
@@ -109,6 +110,7 @@ def from_environ(environ: Mapping[str, str]) -> Settings:
         has_open_metrics=not _switch(environ, "NACHLASS_METRICS_AUTH", default=True),
         has_access_log=_switch(environ, "NACHLASS_ACCESS_LOG"),
         tracing=_told(tracing.from_environ, environ),
+        has_page=_switch(environ, "NACHLASS_UI", default=True),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import falcon
 
 from ..publication import Published
-from .respond import send
+from .respond import send, send_document
 
 
 class Notebooks:
@@ -20,14 +20,7 @@ class Notebooks:
         document = self._documents.get(file)
         if document is None:
             raise falcon.HTTPNotFound
-        send(resp, document.body, content_type="text/html; charset=utf-8", policy=self._policy)
-        resp.set_header("Referrer-Policy", "no-referrer")
-        resp.set_header("ETag", f'"{document.etag}"')
-        # Kept, but asked for each time: the next image has other pages at the same addresses.
-        resp.set_header("Cache-Control", "no-cache")
-        if any(known in ("*", document.etag) for known in req.if_none_match or ()):
-            resp.status = 304
-            resp.data = None
+        send_document(req, resp, document, content_type="text/html; charset=utf-8", policy=self._policy)
 
     on_head = on_get
 

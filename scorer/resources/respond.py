@@ -13,6 +13,7 @@ import falcon
 from ..errors import FAILED, RequestError, UnansweredError
 from ..headers import NOTHING
 from ..protocols.base import JSON, Problem
+from ..publication import Document
 
 REQUEST_ID = "X-Request-ID"
 
@@ -32,6 +33,18 @@ def send(resp: Any, body: bytes, *, status: int = 200, content_type: str = JSON,
     resp.content_type = content_type
     resp.set_header("X-Content-Type-Options", "nosniff")
     resp.set_header("Content-Security-Policy", policy)
+
+
+def send_document(req: Any, resp: Any, document: Document, *, content_type: str, policy: str) -> None:
+    """Fill in the response with a file for browsers, or 304 when the client has it already."""
+    send(resp, document.body, content_type=content_type, policy=policy)
+    resp.set_header("Referrer-Policy", "no-referrer")
+    resp.set_header("ETag", f'"{document.etag}"')
+    # Kept, but asked for each time: the next image has another at the same address.
+    resp.set_header("Cache-Control", "no-cache")
+    if any(known in ("*", document.etag) for known in req.if_none_match or ()):
+        resp.status = 304
+        resp.data = None
 
 
 def identify(req: Any, resp: Any) -> str:

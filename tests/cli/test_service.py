@@ -82,6 +82,7 @@ def test_the_service_runs_in_the_environment_that_a_launcher_makes(nachlass: Nac
 def test_the_printed_command_asks_for_a_prediction(nachlass: Nachlass, repository: Path) -> None:
     with serving(nachlass, "run", repository) as (port, printed):
         assert f"Serving my repo on http://127.0.0.1:{port}" in printed
+        assert "Open it in a browser, or try it:\n" in printed
         command = re.search(r"^  (curl .*)$", printed, re.MULTILINE)
         assert command is not None
         assert command[1] == f"""curl --data-urlencode 'json_args=["one"]' http://127.0.0.1:{port}/predict"""
@@ -89,8 +90,9 @@ def test_the_printed_command_asks_for_a_prediction(nachlass: Nachlass, repositor
 
 def test_the_output_directory_can_be_served_too(nachlass: Nachlass, repository: Path, tmp_path: Path) -> None:
     nachlass("build", repository, "--output", tmp_path / "out")
-    with serving(nachlass, "serve", tmp_path / "out") as (port, _):
+    with serving(nachlass, "serve", tmp_path / "out", extra={"NACHLASS_UI": "off"}) as (port, printed):
         assert ask(port, "/readyz") == "ready"
+        assert "browser" not in printed
 
 
 def test_a_service_runs_on_through_a_failed_build(nachlass: Nachlass, repository: Path) -> None:

@@ -65,6 +65,7 @@ def test_a_stage_that_was_tampered_with_is_not_unpickled(broken: Image, tmp_path
         ({"PORT": "65536"}, "PORT='65536'"),
         ({"NACHLASS_WORKERS": "0"}, "NACHLASS_WORKERS='0' is not a whole number from 1"),
         ({"NACHLASS_MAX_BODY_BYTES": "1e6"}, "NACHLASS_MAX_BODY_BYTES='1e6'"),
+        ({"NACHLASS_UI": "no"}, "NACHLASS_UI='no' is neither on nor off"),
         ({"NACHLASS_METRICS_PREFIX": "my-app"}, "NACHLASS_METRICS_PREFIX='my-app' can't start"),
         ({"S2I_APP_METRICS_PREFIX": "1st"}, "S2I_APP_METRICS_PREFIX='1st' can't start"),
         ({"NACHLASS_METRICS_BUCKETS": "inf"}, "NACHLASS_METRICS_BUCKETS='inf' is not a list of ascending"),

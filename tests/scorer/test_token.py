@@ -72,6 +72,27 @@ def test_all_else_is_closed(guarded: Service, path: str, method: str) -> None:
     assert "spam" not in answer.text
 
 
+def test_the_page_that_asks_for_the_token_is_open_and_nothing_else_there(guarded: Service) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml"}
+    page = guarded.request("GET", "/", headers=browser)
+    assert page.status == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert "a-model" not in page.text
+    assert guarded.get("/ui/page.js").status == 200
+    assert guarded.get("/ui/nothing.js").status == 401
+    assert guarded.request("POST", "/", "", browser).status == 401
+    assert guarded.request("GET", "/metadata", headers=browser).status == 401
+
+
+def test_routes_of_a_platform_are_no_way_around_the_token(spam_image: Image, serve: Serve) -> None:
+    with serve(spam_image, NACHLASS_TOKEN=TOKEN, AIP_PREDICT_ROUTE="/ui/page.js") as service:
+        assert (
+            service.request("POST", "/ui/page.js", '{"instances": ["dinner"]}', {"Accept": "text/html"}).status == 401
+        )
+    with serve(spam_image, NACHLASS_TOKEN=TOKEN, AIP_PREDICT_ROUTE="/", NACHLASS_UI="off") as service:
+        assert service.request("GET", "/", headers={"Accept": "text/html"}).status == 401
+
+
 @pytest.mark.parametrize("token", [TOKEN, OTHER, "bound", "rotated"])
 def test_a_token_of_any_place_opens(guarded: Service, token: str) -> None:
     assert guarded.request("GET", "/metadata", headers=bearer(token)).status == 200

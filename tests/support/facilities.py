@@ -27,7 +27,8 @@ SKIP_PREFIX = "needs "
 def require(name: str) -> None:
     """Skip the calling test when the machine lacks `name`; fail it when NACHLASS_TEST_REQUIRE names it.
 
-    `name` is "lifecycle", "docker", "files", "root", "git", "mount", "setpriv" or an interpreter like "python3.12".
+    `name` is "lifecycle", "docker", "files", "root", an interpreter like "python3.12", or a program: "git", "mount",
+    "setpriv", "chromium".
     """
     reason = _interpreter(name) if name.startswith("python") else _CHECKS[name]()
     if not reason:
@@ -85,5 +86,5 @@ _CHECKS: dict[str, Callable[[], str | None]] = {
     "docker": _docker,
     "files": _files,
     "root": _root,
-    **{name: _program(name) for name in ("git", "mount", "setpriv")},
+    **{name: _program(name) for name in ("git", "mount", "setpriv", "chromium")},
 }
