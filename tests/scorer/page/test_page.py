@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from tests.scorer.conftest import NewImage, Serve, built
+from tests.scorer.image import Image
 from tests.scorer.page.conftest import Look
 from tests.support.service import Service
 
