@@ -116,6 +116,12 @@ def _say_what_runs(
         output.step(f"From service bindings they get {', '.join(sorted(secrets))}")
 
 
+def _name(context: BuildContext) -> str:
+    """Return what the repository is called, as far as the platform lets a build know."""
+    directory = Path(context.repository) if context.repository is not None else context.app_dir
+    return directory.name if directory.name not in {"", "app", "workspace"} else "model"
+
+
 def _plan(room: Room, configuration: Configuration, to_run: Sequence[Notebook], predictor: Notebook) -> stages.Plan:
     context, user = room.context, room.user
     root = stages.layer(context).path / stages.TREE
@@ -127,7 +133,7 @@ def _plan(room: Room, configuration: Configuration, to_run: Sequence[Notebook], 
     if room.fallback_paths:
         versions["cloudpickle"] = _locked_version(context.buildpack_dir / "locks" / "cloudpickle.txt")
     return stages.Plan(
-        name=context.app_dir.name if context.app_dir.name not in {"app", "workspace"} else "model",
+        name=_name(context),
         nachlass_version=version(context.buildpack_dir),
         interpreter=manifest.Interpreter(
             executable=str(user.executable), version=user.version, implementation=user.implementation, abi=user.abi

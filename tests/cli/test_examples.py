@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -40,3 +41,4 @@ def test_example_builds_serves_and_predicts(example: str, python: str, output: P
     )
     assert done.returncode == 0, done.stdout
     assert "The service works." in done.stdout
+    assert json.loads((output / python / "layers/stages/manifest.json").read_text())["name"] == example
