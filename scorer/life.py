@@ -18,7 +18,7 @@ def _pass() -> None:
 class Life:
     """`is_ending` from the signal to end on, while requests are still taken; `prepare` runs before the first one is.
 
-    `tick` runs about once a second, and before anybody is told how the worker does.
+    `tick` runs about once a second, before anybody is told how the worker does, and at its end.
     """
 
     is_ending: bool = False

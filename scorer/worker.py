@@ -54,7 +54,10 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no type
         self.config.app = self.wsgi
         server = _Server(self.config, self.app.life, drain_s=self.app.drain_s, master=self.ppid)
         self._install_sigquit_handler(server)
-        await server.serve(sockets=self.sockets)
+        try:
+            await server.serve(sockets=self.sockets)
+        finally:
+            self.app.life.tick()  # What was put aside is counted, and nobody waits any more.
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
