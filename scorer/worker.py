@@ -54,10 +54,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no type
         self.config.app = self.wsgi
         server = _Server(self.config, self.app.life, drain_s=self.app.drain_s, master=self.ppid)
         self._install_sigquit_handler(server)
-        try:
-            await server.serve(sockets=self.sockets)
-        finally:
-            self.app.life.tick()  # What was put aside is counted, and nobody waits any more.
+        await server.serve(sockets=self.sockets)
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
@@ -81,6 +78,11 @@ class _Server(Server):
         await self._life.prepare()
         await super().startup(sockets=sockets)
         self._sweep()
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        """Finish what is being answered; the signal to end, which uvicorn sends again, is the last that happens."""
+        await super().shutdown(sockets=sockets)
+        self._life.tick()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End after the time for draining; at once if it is the second signal, or if the master has died."""
