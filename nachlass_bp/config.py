@@ -58,8 +58,8 @@ class Configuration:
     `always_run` names notebooks that are never reused; `assume_stable_network` lets those be that used the network.
     `cache_max_bytes` None means no limit. `stages` gives, by notebook, the file that it writes its stage to, where that
     isn't the one at NACHLASS_STAGE_FILE. `seed` None means that nothing is seeded. `commit` is what the application
-    directory is said to be of. `memory_limit_bytes` limits the address space of each notebook's processes. `drift` says whether the
-    image gets sums over the data that the service can compare its requests with.
+    directory is said to be of. `memory_limit_bytes` limits the address space of each notebook's processes. `drift` says
+    whether the image gets sums over the data that the service can compare its requests with.
     """
 
     notebooks: Setting[tuple[str, ...] | None]
