@@ -44,7 +44,8 @@ class ColumnTally:
         self._numbers = [column for column in self.columns if column.is_number]
         self._others = [column for column in self.columns if not column.is_number]
         self._positions = [column.position for column in self._numbers]
-        self._are_all_numbers = len(self._numbers) == model.input.width and model.input.kind != "text"
+        self._are_all_numbers = len(self._numbers) == len(self.columns)
+        self._is_wide = not self._is_text and model.input.width > len(self.columns)
         self._low = np.array([[column.low] for column in self._numbers])
         self._high = np.array([[column.high] for column in self._numbers])
         self._pending: deque[tuple[Sequence[Any], Sequence[Any]]] = deque()
@@ -91,8 +92,10 @@ class ColumnTally:
         assert self.tallies is not None
         array = self.tallies.array
         array[self.rows] += len(rows)
+        if self._is_wide:
+            rows = [row[: len(self.columns)] for row in rows]
         if self._are_all_numbers:
-            self._count_numbers(np.array(rows, dtype=np.float64).T[: len(self.columns)], array)
+            self._count_numbers(np.array(rows, dtype=np.float64).T, array)
         else:
             columns = [rows] if self._is_text else list(zip(*rows, strict=True))
             if self._numbers:

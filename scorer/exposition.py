@@ -1,25 +1,30 @@
-"""From the sums of the tallies to metrics."""
+"""From the sums of the tallies to text for Prometheus.
+
+A model of many columns has a thousand series of its own. Their names and labels are the same every time, so that they
+are written once, and only the numbers when somebody asks: a worker answers nobody else meanwhile.
+
+Source of the format: https://prometheus.io/docs/instrumenting/exposition_formats/, text-based format.
+"""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
-from prometheus_client.registry import Collector
+import numpy as np
 from prometheus_client.utils import floatToGoString
 
 from .bins import Bins, psi
-from .columntally import MISSING, OUT_OF_RANGE, UNSEEN, ColumnTally
+from .columntally import MISSING, OUT_OF_RANGE, UNSEEN, ColumnTally, TalliedColumn
 from .manifest import Model
 from .predictiontally import PredictionTally
 
 LEAST_COUNTED = 100
 """Of fewer rows, an index says more about chance than about drift."""
 
-Families = Iterator[Any]
+Kind = Literal["counter", "gauge", "histogram", "summary"]
+Labels = Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,121 +36,206 @@ class Places:
     in_flight: int
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Tallied(Collector):
-    """What prometheus_client asks for metrics. `sums` are over all workers.
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """One line: what stands before its number, and which of the numbers it is."""
 
-    `prefix` is how all names begin; `info` tells this model from others.
-    """
+    start: str
+    place: int
 
-    prefix: str
-    info: Mapping[str, str]
-    model: Model
-    rows: ColumnTally
-    predicted: PredictionTally
-    places: Places
-    sums: Any
 
-    def collect(self) -> Families:
-        """Yield all families."""
-        yield from self._service()
-        yield from self._predictions()
-        yield from self._columns()
-        yield from self._drift()
+@dataclass(frozen=True, slots=True)
+class _Drift:
+    """A distribution whose distance from its expectation is worth a line of its own."""
 
-    def _service(self) -> Families:
-        name, sums, places = self.prefix, self.sums, self.places
-        info = GaugeMetricFamily(f"{name}_model_info", "The model that is served.", labels=list(self.info))
-        info.add_metric(list(self.info.values()), 1)
-        yield info
-        yield GaugeMetricFamily(
-            f"{name}_requests_waiting", "Requests that wait for the model.", value=sums[places.waiting]
-        )
-        yield GaugeMetricFamily(f"{name}_requests_in_flight", "Requests being answered.", value=sums[places.in_flight])
-        yield CounterMetricFamily(
-            f"{name}_extra_columns", "Columns of requests that the model does not know.", value=sums[places.extra]
-        )
-        yield SummaryMetricFamily(
-            f"{name}_processing_seconds",
-            "Time spent processing predictions.",
-            count_value=int(sums[self.predicted.calls]),
-            sum_value=sums[self.predicted.seconds],
-        )
+    start: str
+    bins: Bins
+    place: int
 
-    def _predictions(self) -> Families:
-        tally, name = self.predicted, f"{self.prefix}_predictions"
-        if tally.labels:
-            by_class = CounterMetricFamily(name, "Predictions by class.", labels=["value"])
-            for i, label in enumerate(tally.labels):
-                by_class.add_metric([label], self.sums[tally.counts + i])
-            yield by_class
-        elif tally.buckets:
-            counts = list(itertools.accumulate(self.sums[tally.counts : tally.counts + len(tally.buckets) + 1]))
-            histogram = Metric(name, "Predicted values.", "histogram")
-            for bound, count in zip([*map(floatToGoString, tally.buckets), "+Inf"], counts, strict=True):
-                histogram.add_sample(f"{name}_bucket", {"le": bound}, count)
-            # HistogramMetricFamily would leave these away where a bucket is negative.
-            histogram.add_sample(f"{name}_count", {}, counts[-1])
-            histogram.add_sample(f"{name}_sum", {}, self.sums[tally.sum])
-            yield histogram
 
-    def _columns(self) -> Families:
-        tally, name = self.rows, f"{self.prefix}_column"
-        reference = self.model.reference
-        yield CounterMetricFamily(f"{self.prefix}_rows", "Rows that were predicted.", value=self.sums[tally.rows])
-        yield GaugeMetricFamily(
-            f"{self.prefix}_reference_rows",
-            "Rows of the notebooks' data that the build has kept sums of, to compare requests with.",
-            value=0 if reference is None else reference.rows,
-        )
-        missing = CounterMetricFamily(f"{name}_missing", "Missing values by column.", labels=["column"])
-        unseen = CounterMetricFamily(
-            f"{name}_unseen", "Values by column that the model has not learned.", labels=["column"]
-        )
-        outside = CounterMetricFamily(
-            f"{name}_out_of_range", "Numbers by column beyond those of the reference.", labels=["column"]
-        )
-        for column in tally.columns:
-            missing.add_metric([column.name], self.sums[column.counts + MISSING])
-            if column.known is not None and not column.is_number:
-                unseen.add_metric([column.name], self.sums[column.counts + UNSEEN])
-            if column.has_limits:
-                outside.add_metric([column.name], self.sums[column.counts + OUT_OF_RANGE])
-        yield from (family for family in (missing, unseen, outside) if family.samples)
+class Exposition:
+    """Writes what is in the tallies of one model."""
 
-    def _drift(self) -> Families:
-        name = f"{self.prefix}_column_bin"
-        counted = CounterMetricFamily(name, "Values by column and bin of the reference.", labels=["column", "bin"])
-        expected = GaugeMetricFamily(
-            f"{name}_expected", "Share of each bin in the reference, by column.", labels=["column", "bin"]
-        )
-        drift = GaugeMetricFamily(
-            f"{self.prefix}_drift_psi",
+    def __init__(
+        self,
+        *,
+        prefix: str,
+        info: Labels,
+        model: Model,
+        rows: ColumnTally,
+        predicted: PredictionTally,
+        places: Places,
+    ) -> None:
+        """Write all but the numbers.
+
+        Args:
+            prefix: How all names begin.
+            info: What tells this model from others.
+            model: Which it is.
+            rows: What is counted of rows.
+            predicted: What is counted of predictions.
+            places: Where other numbers are.
+        """
+        self._prefix = prefix
+        self._parts: list[str | _Series] = []
+        self._column_drift: list[_Drift] = []
+        self._prediction_drift: list[_Drift] = []
+        buckets = len(predicted.buckets) + 1 if predicted.buckets else 0
+        self._buckets = slice(predicted.counts, predicted.counts + buckets)
+        self._service(info, model, predicted, places)
+        self._predictions(predicted)
+        self._columns(rows)
+        self._drift(rows)
+
+    def text(self, sums: Any) -> str:
+        """Return the text for numbers that are summed up over all workers."""
+        # A histogram counts what is below each bound.
+        numbers = np.array(sums)
+        numbers[self._buckets] = np.cumsum(numbers[self._buckets])
+        values = numbers.tolist()
+        lines = [part if isinstance(part, str) else f"{part.start}{values[part.place]}\n" for part in self._parts]
+        lines += self._distances(
+            "drift_psi",
             "Population stability index by column, of all rows since the service began against the reference.",
-            labels=["column"],
+            self._column_drift,
+            sums,
         )
-        for column in self.rows.columns:
-            if column.bins is not None:
-                self._compare([column.name], column.bins, column.bins_at, counted, expected, drift)
-        yield from (family for family in (counted, expected, drift) if family.samples)
-        if self.rows.predictions is not None:
-            name = f"{self.prefix}_prediction_bin"
-            counted = CounterMetricFamily(name, "Predictions by bin of the reference.", labels=["bin"])
-            expected = GaugeMetricFamily(
-                f"{name}_expected", "Share of each bin in the predictions for the reference.", labels=["bin"]
-            )
-            drift = GaugeMetricFamily(
-                f"{self.prefix}_prediction_drift_psi",
-                "Population stability index of all predictions since the service began against the reference's.",
-                labels=[],
-            )
-            self._compare([], self.rows.predictions, self.rows.prediction_bins, counted, expected, drift)
-            yield from (family for family in (counted, expected, drift) if family.samples)
+        lines += self._distances(
+            "prediction_drift_psi",
+            "Population stability index of all predictions since the service began against the reference's.",
+            self._prediction_drift,
+            sums,
+        )
+        return "".join(lines)
 
-    def _compare(self, labels: list[str], bins: Bins, start: int, counted: Any, expected: Any, drift: Any) -> None:
-        counts = self.sums[start : start + len(bins.labels)]
-        for label, count, share in zip(bins.labels, counts, bins.expected, strict=True):
-            counted.add_metric([*labels, label], count)
-            expected.add_metric([*labels, label], share)
-        if counts.sum() >= LEAST_COUNTED:
-            drift.add_metric(labels, psi(bins.expected, counts))
+    def _service(self, info: Labels, model: Model, predicted: PredictionTally, places: Places) -> None:
+        reference = model.reference
+        self._constants("model_info", "The model that is served.", [(info, 1)])
+        self._constants(
+            "reference_rows",
+            "Rows of the notebooks' data that the build has kept sums of, to compare requests with.",
+            [({}, 0 if reference is None else reference.rows)],
+        )
+        self._family("requests_waiting", "gauge", "Requests that wait for the model.", [({}, places.waiting)])
+        self._family("requests_in_flight", "gauge", "Requests being answered.", [({}, places.in_flight)])
+        self._family(
+            "extra_columns_total",
+            "counter",
+            "Columns of requests that the model does not know.",
+            [({}, places.extra)],
+        )
+        name = "processing_seconds"
+        self._head(name, "summary", "Time spent processing predictions.")
+        self._parts += [
+            _Series(self._start(f"{name}_count", {}), predicted.calls),
+            _Series(self._start(f"{name}_sum", {}), predicted.seconds),
+        ]
+
+    def _predictions(self, tally: PredictionTally) -> None:
+        if tally.labels:
+            by_class = [({"value": label}, tally.counts + i) for i, label in enumerate(tally.labels)]
+            self._family("predictions_total", "counter", "Predictions by class.", by_class)
+        elif tally.buckets:
+            name = "predictions"
+            self._head(name, "histogram", "Predicted values.")
+            bounds = [*map(floatToGoString, tally.buckets), "+Inf"]
+            for i, bound in enumerate(bounds):
+                self._parts.append(_Series(self._start(f"{name}_bucket", {"le": bound}), tally.counts + i))
+            self._parts += [
+                _Series(self._start(f"{name}_count", {}), tally.counts + len(tally.buckets)),
+                _Series(self._start(f"{name}_sum", {}), tally.sum),
+            ]
+
+    def _columns(self, rows: ColumnTally) -> None:
+        self._family("rows_total", "counter", "Rows that were predicted.", [({}, rows.rows)])
+
+        def of(columns: Iterable[TalliedColumn], count: int) -> list[tuple[Labels, int]]:
+            return [({"column": column.name}, column.counts + count) for column in columns]
+
+        values = [column for column in rows.columns if column.known is not None and not column.is_number]
+        numbers = [column for column in rows.columns if column.has_limits]
+        self._family("column_missing_total", "counter", "Missing values by column.", of(rows.columns, MISSING))
+        self._family(
+            "column_unseen_total", "counter", "Values by column that the model has not learned.", of(values, UNSEEN)
+        )
+        self._family(
+            "column_out_of_range_total",
+            "counter",
+            "Numbers by column beyond those of the reference.",
+            of(numbers, OUT_OF_RANGE),
+        )
+
+    def _drift(self, rows: ColumnTally) -> None:
+        columns = [(column.name, column.bins, column.bins_at) for column in rows.columns if column.bins is not None]
+        self._family(
+            "column_bin_total",
+            "counter",
+            "Values by column and bin of the reference.",
+            [
+                ({"column": name, "bin": label}, place + i)
+                for name, bins, place in columns
+                for i, label in enumerate(bins.labels)
+            ],
+        )
+        self._constants(
+            "column_bin_expected",
+            "Share of each bin in the reference, by column.",
+            [
+                ({"column": name, "bin": label}, share)
+                for name, bins, _ in columns
+                for label, share in zip(bins.labels, bins.expected, strict=True)
+            ],
+        )
+        for name, bins, place in columns:
+            self._column_drift.append(_Drift(self._start("drift_psi", {"column": name}), bins, place))
+        if rows.predictions is None:
+            return
+        bins, place = rows.predictions, rows.prediction_bins
+        self._family(
+            "prediction_bin_total",
+            "counter",
+            "Predictions by bin of the reference.",
+            [({"bin": label}, place + i) for i, label in enumerate(bins.labels)],
+        )
+        self._constants(
+            "prediction_bin_expected",
+            "Share of each bin in the predictions for the reference.",
+            [({"bin": label}, share) for label, share in zip(bins.labels, bins.expected, strict=True)],
+        )
+        self._prediction_drift.append(_Drift(self._start("prediction_drift_psi", {}), bins, place))
+
+    def _distances(self, name: str, text: str, drifts: Iterable[_Drift], sums: Any) -> Iterator[str]:
+        head = [_head(f"{self._prefix}_{name}", "gauge", text)]
+        for drift in drifts:
+            counts = sums[drift.place : drift.place + len(drift.bins.labels)]
+            if counts.sum() >= LEAST_COUNTED:
+                yield from head
+                head = []
+                yield f"{drift.start}{psi(drift.bins.expected, counts)}\n"
+
+    def _family(self, name: str, kind: Kind, text: str, series: Iterable[tuple[Labels, int]]) -> None:
+        lines = [_Series(self._start(name, labels), place) for labels, place in series]
+        if lines:
+            self._head(name, kind, text)
+            self._parts += lines
+
+    def _constants(self, name: str, text: str, values: Iterable[tuple[Labels, float]]) -> None:
+        lines = [f"{self._start(name, labels)}{float(value)}\n" for labels, value in values]
+        if lines:
+            self._head(name, "gauge", text)
+            self._parts.append("".join(lines))
+
+    def _head(self, name: str, kind: Kind, text: str) -> None:
+        self._parts.append(_head(f"{self._prefix}_{name}", kind, text))
+
+    def _start(self, name: str, labels: Labels) -> str:
+        inner = ",".join(f'{label}="{_escaped(value)}"' for label, value in sorted(labels.items()))
+        return f"{self._prefix}_{name}{{{inner}}} " if inner else f"{self._prefix}_{name} "
+
+
+def _head(name: str, kind: Kind, text: str) -> str:
+    return f"# HELP {name} {text}\n# TYPE {name} {kind}\n"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, Summary, ge
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from .columntally import ColumnTally
-from .exposition import Places, Tallied
+from .exposition import Exposition, Places
 from .manifest import Model
 from .predictiontally import PredictionTally
 from .slots import held
@@ -65,7 +65,14 @@ class Metrics:
         self.set_waiting(0)
         with _values_in(directory, slot):
             self._service = _ServiceMetrics(prefix, CollectorRegistry())
-        self._prefix, self._info, self._model = prefix, info, model
+        self._exposition = Exposition(
+            prefix=prefix,
+            info=info,
+            model=model,
+            rows=self._rows,
+            predicted=self._predicted,
+            places=self._places,
+        )
 
     def observe(self, seconds: float, rows: Sequence[Any], predictions: Sequence[Any]) -> None:
         """Count the predictions for the rows of one request, both as JSON has them, that took `seconds`."""
@@ -124,18 +131,7 @@ class Metrics:
         living = self._tallies.total(held(self._directory))
         for gauge in (self._places.waiting, self._places.in_flight):
             sums[gauge] = living[gauge]
-        registry.register(
-            Tallied(
-                prefix=self._prefix,
-                info=self._info,
-                model=self._model,
-                rows=self._rows,
-                predicted=self._predicted,
-                places=self._places,
-                sums=sums,
-            )
-        )
-        return generate_latest(registry)
+        return generate_latest(registry) + self._exposition.text(sums).encode()
 
 
 class _ServiceMetrics:
