@@ -169,7 +169,7 @@ def test_drift_of_the_last_hour_is_what_the_service_says(prometheus: Prometheus)
 
 
 @pytest.mark.parametrize(
-    "command", ["check rules deploy/monitoring/alerts.yaml", "test rules tests/monitoring/rules_test.yaml"]
+    "command", ["check rules deploy/monitoring/alerts.yaml", "test rules tests/scorer/alerts_test.yaml"]
 )
 def test_promtool_accepts_the_rules_and_what_they_do(command: str) -> None:
     require("prometheus")
