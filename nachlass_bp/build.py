@@ -155,6 +155,7 @@ def _plan(room: Room, configuration: Configuration, to_run: Sequence[Notebook], 
         sample_out=context.report_dir / "sample.json" if context.report_dir else None,
         limit_s=configuration.timeout_s.value,
         is_seeded=configuration.seed.value is not None,
+        keeps_reference=configuration.drift.value,
     )
 
 

@@ -31,7 +31,7 @@ PublishMode = Literal["off", "code", "outputs"]
 _KEYS = (
     *("notebooks", "notebook_cwd", "timeout", "upgrade", "ship", "sample"),
     *("cache", "always_run", "network", "cache_max_bytes", "offline"),
-    *("stages", "parameters", "seed", "publish_notebooks", "memory_limit"),
+    *("stages", "parameters", "seed", "publish_notebooks", "memory_limit", "drift"),
 )
 _LISTS = ("notebooks", "ship", "always_run")
 _TABLES = ("stages", "parameters")
@@ -58,7 +58,8 @@ class Configuration:
     `always_run` names notebooks that are never reused; `assume_stable_network` lets those be that used the network.
     `cache_max_bytes` None means no limit. `stages` gives, by notebook, the file that it writes its stage to, where that
     isn't the one at NACHLASS_STAGE_FILE. `seed` None means that nothing is seeded. `commit` is what the application
-    directory is said to be of. `memory_limit_bytes` limits the address space of each notebook's processes.
+    directory is said to be of. `memory_limit_bytes` limits the address space of each notebook's processes. `drift` says
+    whether the image gets sums over the data that the service can compare its requests with.
     """
 
     notebooks: Setting[tuple[str, ...] | None]
@@ -79,6 +80,7 @@ class Configuration:
     publish_notebooks: Setting[PublishMode]
     commit: Setting[Commit | None]
     memory_limit_bytes: Setting[int | None]
+    drift: Setting[bool]
 
 
 def read(context: BuildContext) -> Configuration:
@@ -174,6 +176,7 @@ def read(context: BuildContext) -> Configuration:
             "'off', 'code' or 'outputs'",
             "NACHLASS_PUBLISH_NOTEBOOKS=outputs",
         ),
+        drift=source.get("NACHLASS_DRIFT", "drift", _boolean, True, "true or false", "NACHLASS_DRIFT=off"),
         commit=source.get(
             "NACHLASS_COMMIT",
             None,

@@ -51,6 +51,7 @@ class Request:
     sample_out: Path | None = None
     limit_s: float | None = None
     is_seeded: bool = False
+    keeps_reference: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +86,7 @@ def run(launcher: Launcher, draft: Manifest, manifest_file: Path, request: Reque
                 "ship_sample": request.ship_sample,
                 "sample_out": str(request.sample_out) if request.sample_out else None,
                 "is_seeded": request.is_seeded,
+                "keeps_reference": request.keeps_reference,
             }
         ),
         encoding="utf-8",

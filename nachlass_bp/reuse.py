@@ -60,7 +60,7 @@ def inputs_of(traces: Sequence[Trace], lineage: str, plan: Plan, view: View, ser
             "versions": dict(plan.versions),
             "name": plan.name,
             "nachlass": plan.nachlass_version,
-            "ship": [list(plan.ship), plan.ship_sample],
+            "ship": [list(plan.ship), plan.ship_sample, plan.keeps_reference],
         }
     )
 

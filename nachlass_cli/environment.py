@@ -41,7 +41,17 @@ SETTINGS = (
         f"NACHLASS_{name}"
         for name in (
             *("NOTEBOOKS", "NOTEBOOK_CWD", "TIMEOUT", "MEMORY_LIMIT", "UPGRADE", "STAGES", "PARAMETERS", "SEED"),
-            *("SHIP", "SAMPLE", "CACHE", "ALWAYS_RUN", "NETWORK", "OFFLINE", "CACHE_MAX_BYTES", "PUBLISH_NOTEBOOKS"),
+            *(
+                "SHIP",
+                "SAMPLE",
+                "DRIFT",
+                "CACHE",
+                "ALWAYS_RUN",
+                "NETWORK",
+                "OFFLINE",
+                "CACHE_MAX_BYTES",
+                "PUBLISH_NOTEBOOKS",
+            ),
             *("COMMIT", "HOME"),
         )
     ),

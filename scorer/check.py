@@ -31,6 +31,7 @@ class Request:
     ship_sample: bool = False
     sample_out: Path | None = None
     is_seeded: bool = False
+    keeps_reference: bool = True
 
 
 def main(request_path: str) -> int:
@@ -59,6 +60,7 @@ def read_request(path: Path) -> Request:
         ship_sample=bool(data.get("ship_sample")),
         sample_out=Path(data["sample_out"]) if data.get("sample_out") else None,
         is_seeded=bool(data.get("is_seeded")),
+        keeps_reference=bool(data.get("keeps_reference", True)),
     )
 
 
@@ -72,8 +74,13 @@ def _run(request: Request, watch: ReadWatch | None) -> dict[str, Any]:
         raise failure_of(error, error.kind, error.message, stage=error.stage) from error
     except (ManifestError, OSError) as error:
         raise failure_of(error, "stage-unreadable", f"The manifest can't be read: {error}") from error
-    candidates, skipped = _read_candidates(request.samples)
-    proof = prove(pipeline, candidates, ship_sample=request.ship_sample)
+    candidates, references, skipped = _read_candidates(request.samples)
+    proof = prove(
+        pipeline,
+        candidates,
+        ship_sample=request.ship_sample,
+        references=references if request.keeps_reference else None,
+    )
     if request.sample_out is not None:
         _write_private(request.sample_out, dump(proof.rows))
     notebooks = [stage.notebook for stage in manifest.stages]
@@ -96,17 +103,23 @@ def _report(
     }
 
 
-def _read_candidates(paths: tuple[Path, ...]) -> tuple[list[Any], list[str]]:
-    """Return the candidates of all files, and a line for each file that doesn't load."""
+def _read_candidates(paths: tuple[Path, ...]) -> tuple[list[Any], list[Any], list[str]]:
+    """Return the candidates of all files, more rows of each or None, and a line for each file that doesn't load."""
     candidates: list[Any] = []
+    references: list[Any] = []
     skipped: list[str] = []
     for path in paths:
         try:
-            candidates.extend(pickle.loads(path.read_bytes()))  # noqa: S301 - the build wrote it, minutes ago.
+            with path.open("rb") as file:
+                found = pickle.load(file)  # noqa: S301 - the build wrote it, minutes ago.
+                more = pickle.load(file) if file.peek(1) else []  # noqa: S301 - as above
         # A sample is an object of the notebook's, whose class may need anything.
         except Exception as error:  # noqa: BLE001
             skipped.append(f"The sample {path.name} can't be read: {type(error).__name__}: {error}")
-    return candidates, skipped
+        else:
+            candidates += found
+            references += [*more, *[None] * len(found)][: len(found)]
+    return candidates, references, skipped
 
 
 def _write_private(path: Path, body: bytes) -> None:

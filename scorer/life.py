@@ -22,8 +22,9 @@ def _ignore(_client: str | None, _status: int, _size_bytes: int) -> None:
 class Life:
     """`is_ending` from the signal to end on, while requests are still taken; `prepare` runs before the first one is.
 
-    `tick` runs about once a second, and before anybody is told how the worker does; `finish` runs when the last request
-    is answered. `refused` is told of what gets an answer without the application: the client, HTTP status and bytes.
+    `tick` runs about once a second, before anybody is told how the worker does, and at its end; `finish` runs when the
+    last request is answered. `refused` is told of what gets an answer without the application: the client, HTTP status
+    and bytes.
     """
 
     is_ending: bool = False

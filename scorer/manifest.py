@@ -24,6 +24,8 @@ ColumnKind = Literal["number", "integer", "boolean", "string", "datetime", "any"
 StageFormat = Literal["pickle", "joblib", "skops"]
 Label = str | int | float | bool
 """A class label as JSON can carry it."""
+Measure = Literal["number", "value", "length"]
+"""What of a cell is counted: the number, which of the known values it is, or how many characters the text has."""
 
 
 class ManifestError(ValueError):
@@ -96,13 +98,59 @@ class Merging:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Distribution:
+    """How values spread over bins.
+
+    Of numbers and lengths, bin i holds what is above `edges[i - 1]` and not above `edges[i]`, the last bin the rest. Of
+    values there is a bin for each of `values` and one for all others. `proportions` has one number for each bin and a
+    last one for what is missing; they add up to 1.
+    """
+
+    measure: Measure
+    edges: tuple[float, ...] = ()
+    values: tuple[Label, ...] = ()
+    proportions: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ColumnReference:
+    """One used column of the reference; `low` and `high` are the least and the greatest number in it.
+
+    `is_complete` says that `distribution.values`, or the categories that the model has learned, are all there were.
+    `distribution` is None where none is kept: of dates, and beyond the first columns.
+    """
+
+    name: str
+    low: float | None = None
+    high: float | None = None
+    is_complete: bool = False
+    distribution: Distribution | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reference:
+    """What the data of the notebooks were like, in sums over `rows` rows: what requests are compared with.
+
+    `prediction_rows` is how many of them were predicted for `predictions`; `buckets` are bounds for a histogram of a
+    regressor's predictions.
+    """
+
+    rows: int
+    columns: tuple[ColumnReference, ...]
+    prediction_rows: int = 0
+    predictions: Distribution | None = None
+    buckets: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Model:
     """What the proof found out about the composed pipeline.
 
     `sample_shape` is the shape of the rows that the proof scored, (n,) for texts and (n, width) otherwise; `example` is
     one JSON row that the service accepts, synthetic unless the author chose to ship a real one. `outputs` is how many
     values `predict` returns for a row that gets a list of them, None where it gets one value. `methods` are what may be
-    asked for beside `predict`: `predict_proba`, `decision_function`, `transform`.
+    asked for beside `predict`: `predict_proba`, `decision_function`, `transform`. `reference` is None where the build
+    was told to keep none, or had too few rows.
     """
 
     task: Task
@@ -114,6 +162,7 @@ class Model:
     merging: Merging | None = None
     outputs: int | None = None
     methods: tuple[str, ...] = ()
+    reference: Reference | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -84,7 +84,12 @@ def serve(service: Service, settings: Settings, scratch: Path) -> int:
             )
             predictor = BatchingPredictor(keeper.start(answerer, kept), limits, metrics)
             self.life.prepare = predictor.start
-            self.life.tick = lambda: metrics.set_waiting(predictor.waiting)
+
+            def tick() -> None:
+                metrics.set_waiting(predictor.waiting)
+                metrics.count_rows()
+
+            self.life.tick = tick
             observers = start_observers(service.manifest, settings, self.life)
             return app.create_app(service, predictor, metrics, settings, self.life, observers=observers)
 

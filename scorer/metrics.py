@@ -1,23 +1,27 @@
-"""The prediction metrics, under the names that they have had since 2019, right across workers and their restarts."""
+"""What a service counts, under the names that its metrics have had since 2019, right across workers and their restarts.
+
+What is counted for each prediction is in `tallies`, what is counted for each request in prometheus_client's files.
+"""
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, generate_latest, values
+from prometheus_client import CollectorRegistry, Counter, Histogram, Summary, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from .columntally import ColumnTally
+from .exposition import Exposition, Places
 from .manifest import Model
+from .predictiontally import PredictionTally
+from .slots import held
+from .tallies import Layout, Tallies
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-MAX_CLASSES = 1000
-OTHER = "other"
-
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
@@ -26,8 +30,8 @@ _DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 class Metrics:
     """What one worker counts, kept in the files of its slot.
 
-    Every child of a prediction that will ever be counted is made at the start: so each class starts at 0, and `rate()`
-    sees its first increment. `in_flight` is how many requests for predictions are being answered.
+    Each class of a prediction starts at 0, so that `rate()` sees its first one. `in_flight` is how many requests for
+    predictions are being answered.
     """
 
     def __init__(
@@ -37,7 +41,7 @@ class Metrics:
         directory: Path,
         slot: int,
         prefix: str,
-        buckets: Sequence[float],
+        buckets: Sequence[float] | None,
         info: Mapping[str, str],
     ) -> None:
         """Keep the values of one worker.
@@ -47,50 +51,33 @@ class Metrics:
             directory: Of the files of all workers.
             slot: Which of them are this worker's.
             prefix: How the names of all metrics begin.
-            buckets: Upper bounds of a regressor's predictions.
+            buckets: Upper bounds of a regressor's predictions; None for those that the build found.
             info: What tells this model from others, as labels.
         """
         self._directory, self._slot = directory, slot
-        self._by_label: dict[str, Counter] = {}
-        self._histogram: Histogram | None = None
         self.in_flight = 0
-        registry = CollectorRegistry()
+        layout = Layout()
+        self._rows = ColumnTally(model, layout)
+        self._predicted = PredictionTally(model, buckets, layout)
+        self._places = Places(extra=layout.take(), waiting=layout.take(), in_flight=layout.take())
+        self._tallies = self._rows.tallies = self._predicted.tallies = Tallies(directory, slot, layout.size)
+        # Of a slot that another worker had: what it had to do is gone with it.
+        self.set_waiting(0)
         with _values_in(directory, slot):
-            self._seconds = Summary(
-                f"{prefix}_processing_seconds", "Time spent processing predictions", registry=registry
-            )
-            self._service = _ServiceMetrics(prefix, registry)
-            known = Gauge(
-                f"{prefix}_model_info",
-                "The model that is served",
-                list(info),
-                multiprocess_mode="max",
-                registry=registry,
-            )
-            known.labels(**info).set(1)
-            self._extra = Counter(
-                f"{prefix}_extra_columns", "Columns of requests that the model does not know", registry=registry
-            )
-            if model.task in ("classifier", "outlier_detector"):
-                counter = Counter(f"{prefix}_predictions", "Predictions by class", ["value"], registry=registry)
-                labels = [str(label) for label in model.classes[:MAX_CLASSES]]
-                # A label that the classifier did not announce is counted, but may not make a new series each time.
-                self._by_label = {label: counter.labels(label) for label in (*labels, OTHER)}
-            elif model.task == "regressor":
-                self._histogram = Histogram(
-                    f"{prefix}_predictions", "Predicted values", buckets=buckets, registry=registry
-                )
+            self._service = _ServiceMetrics(prefix, CollectorRegistry())
+        self._exposition = Exposition(
+            prefix=prefix,
+            info=info,
+            model=model,
+            rows=self._rows,
+            predicted=self._predicted,
+            places=self._places,
+        )
 
-    def observe(self, seconds: float, predictions: Sequence[Any]) -> None:
-        """Count one batch of predictions, as JSON has them, that took `seconds`."""
-        self._seconds.observe(seconds)
-        if self._by_label:
-            for label, count in collections.Counter(map(str, _scalars(predictions))).items():
-                self._by_label.get(label, self._by_label[OTHER]).inc(count)
-        elif self._histogram is not None:
-            for value in _scalars(predictions):
-                if isinstance(value, (int, float)):
-                    self._histogram.observe(value)
+    def observe(self, seconds: float, rows: Sequence[Any], predictions: Sequence[Any]) -> None:
+        """Count the predictions for the rows of one request, both as JSON has them, that took `seconds`."""
+        self._predicted.count(seconds, predictions)
+        self._rows.add(rows, predictions)
 
     def observe_call(self, rows: int) -> None:
         """Count one call of `predict`, of so many rows of however many requests."""
@@ -124,18 +111,27 @@ class Metrics:
 
     def set_waiting(self, requests: int) -> None:
         """Note how much there is to do at the moment: for so many requests the model's process has no time yet."""
-        self._service.waiting.set(requests)
-        self._service.in_flight.set(self.in_flight)
+        cells = self._tallies.cells
+        cells[self._places.waiting] = requests
+        cells[self._places.in_flight] = self.in_flight
 
     def count_extra(self, columns: int) -> None:
         """Count columns of a request that the model doesn't know."""
-        self._extra.inc(columns)
+        self._tallies.cells[self._places.extra] += columns
+
+    def count_rows(self) -> None:
+        """Count what was put aside of rows: about once a second, and before others are told."""
+        self._rows.count()
 
     def expose(self) -> bytes:
         """Return the metrics of all workers together, in Prometheus' text format."""
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=str(self._directory))  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+        sums = self._tallies.total()
+        living = self._tallies.total(held(self._directory))
+        for gauge in (self._places.waiting, self._places.in_flight):
+            sums[gauge] = living[gauge]
+        return generate_latest(registry) + self._exposition.text(sums).encode()
 
 
 class _ServiceMetrics:
@@ -163,29 +159,11 @@ class _ServiceMetrics:
         self.merging_ended = Counter(
             f"{prefix}_merging_ended", "Workers that merge no more, since it changed answers", registry=registry
         )
-        # Of a slot that another worker had: what it had to do is gone with it.
-        self.waiting = Gauge(
-            f"{prefix}_requests_waiting", "Requests that wait for the model", multiprocess_mode="sum", registry=registry
-        )
-        self.in_flight = Gauge(
-            f"{prefix}_requests_in_flight", "Requests being answered", multiprocess_mode="sum", registry=registry
-        )
-        self.waiting.set(0)
-        self.in_flight.set(0)
 
     def request(self, route: str, status: int) -> tuple[Counter, Histogram]:
         """Return what counts answers with a status of a route; there are as many as the service has of both."""
         found = self.requests[route, status] = (self._total.labels(route, str(status)), self._seconds.labels(route))
         return found
-
-
-def _scalars(predictions: Sequence[Any]) -> Iterator[Any]:
-    """Yield every predicted value; a model with several outputs predicts a list for each row."""
-    for prediction in predictions:
-        if isinstance(prediction, list):
-            yield from _scalars(prediction)
-        else:
-            yield prediction
 
 
 @contextlib.contextmanager

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from .independence import find_merging
 from .manifest import Input, InputKind, Model
 from .model import find_classes, find_task
 from .predictor.answers import METHODS, Answerer, RefusalError
+from .reference import find_reference
 from .sample import UnusableSampleError, normalise, synthetic_row, to_rows
 from .schema import derive_input, require_all
 from .synthesis import synthetic_candidates
@@ -53,13 +54,22 @@ class _Sample:
     direct: list[Any]
 
 
-def prove(pipeline: Any, candidates: Sequence[Any], *, ship_sample: bool) -> Proof:
+def prove(
+    pipeline: Any, candidates: Sequence[Any], *, ship_sample: bool, references: Sequence[Any] | None = None
+) -> Proof:
     """Return what the service will answer, shown on the first candidate that predicts.
+
+    Args:
+        pipeline: The composed stages.
+        candidates: Inputs as the notebooks left them.
+        ship_sample: Whether a row of the sample may be the example.
+        references: For each candidate more rows of the same object, or None; None if no reference is wanted.
 
     Raises:
         ProofError: No sample predicts, or the service would answer otherwise than `predict`.
     """
-    sample, is_real = _find_sample(pipeline, candidates)
+    sample, chosen = _find_sample(pipeline, candidates)
+    is_real = chosen is not None
     rows = to_rows(sample.kind, sample.data)
     warnings: list[str] = []
     if not is_real:
@@ -85,6 +95,9 @@ def prove(pipeline: Any, candidates: Sequence[Any], *, ship_sample: bool) -> Pro
         outputs=len(predictions[0]) if isinstance(predictions[0], list) else None,
         methods=methods,
     )
+    if references is not None and chosen is not None:
+        more = _in_order(candidates, references, chosen, kind=sample.kind)
+        model = replace(model, reference=find_reference(pipeline, model, more, is_repeatable=repeatable))
     return Proof(model=model, rows=rows, predictions=predictions, repeatable=repeatable, warnings=warnings)
 
 
@@ -118,10 +131,22 @@ def _is_ours(file: str) -> bool:
     return Path(file).parent == Path(__file__).parent or Path(file).name == "launcher.py"
 
 
-def _find_sample(pipeline: Any, candidates: Sequence[Any]) -> tuple[_Sample, bool]:
+def _in_order(candidates: Sequence[Any], references: Sequence[Any], chosen: int, *, kind: InputKind) -> Iterator[Any]:
+    """Yield what the reference may be made of, best first: the chosen candidate, with more of its rows if there are.
+
+    For a table of named columns others will do, if they have the same ones: `nachlass_sample` is often a few rows.
+    """
+    positions = [chosen, *range(len(candidates))] if kind == "frame" else [chosen]
+    for position in positions:
+        more = references[position] if position < len(references) else None
+        yield candidates[position] if more is None else more
+
+
+def _find_sample(pipeline: Any, candidates: Sequence[Any]) -> tuple[_Sample, int | None]:
+    """Return the first candidate that predicts, and which it is; None for one that was made up."""
     errors: list[Exception] = []
     for real, group in ((True, candidates), (False, synthetic_candidates(pipeline))):
-        for candidate in group:
+        for position, candidate in enumerate(group):
             try:
                 kind, data = normalise(candidate, pipeline)
                 direct = to_json_value(pipeline.predict(data))
@@ -129,7 +154,7 @@ def _find_sample(pipeline: Any, candidates: Sequence[Any]) -> tuple[_Sample, boo
                     given = f"{len(direct)} values" if isinstance(direct, list) else type(direct).__name__
                     errors.append(UnusableSampleError(f"predict returned {given} for {len(data)} rows"))
                     continue
-                return _Sample(kind=kind, data=data, direct=direct), real
+                return _Sample(kind=kind, data=data, direct=direct), position if real else None
             # The stages' own code runs here and may raise anything.
             except Exception as error:  # noqa: BLE001
                 errors.append(error)

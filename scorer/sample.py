@@ -17,12 +17,13 @@ class UnusableSampleError(ValueError):
     """A candidate that no request could carry."""
 
 
-def normalise(candidate: Any, pipeline: Any) -> tuple[InputKind, Any]:
+def normalise(candidate: Any, pipeline: Any, *, most_rows: int = MAX_ROWS) -> tuple[InputKind, Any]:
     """Return what kind of input a candidate is, and the candidate in the form that is tried.
 
     Args:
         candidate: A DataFrame, Series, array, sparse matrix or list, as the notebook held it.
         pipeline: The composed pipeline, whose first step tells texts from tables.
+        most_rows: How many rows to take of it at most.
 
     Raises:
         UnusableSampleError: It is none of these.
@@ -30,10 +31,10 @@ def normalise(candidate: Any, pipeline: Any) -> tuple[InputKind, Any]:
     if hasattr(candidate, "toarray"):
         candidate = candidate.toarray()
     if is_frame(candidate):
-        return _normalise_frame(candidate.iloc[:MAX_ROWS], pipeline)
-    values = candidate.iloc[:MAX_ROWS] if is_series(candidate) else candidate
+        return _normalise_frame(candidate.iloc[:most_rows], pipeline)
+    values = candidate.iloc[:most_rows] if is_series(candidate) else candidate
     if is_series(values) or isinstance(values, (np.ndarray, list, tuple)):
-        return _normalise_values(values[:MAX_ROWS], pipeline)
+        return _normalise_values(values[:most_rows], pipeline)
     raise UnusableSampleError(f"A {type(candidate).__name__} is not a table, an array or a list of texts.")
 
 
@@ -59,10 +60,10 @@ def to_rows(kind: InputKind, sample: Any) -> list[Any]:
         case "text":
             return [str(text) for text in sample]
         case "array":
-            return [[_nan_to_none(cell) for cell in row] for row in to_json_value(sample)]
+            return [[nan_to_none(cell) for cell in row] for row in to_json_value(sample)]
         case "frame":
             names = [str(name) for name in sample.columns]
-            columns = [[_nan_to_none(cell) for cell in column_cells(sample.iloc[:, i])] for i in range(len(names))]
+            columns = [[nan_to_none(cell) for cell in column_cells(sample.iloc[:, i])] for i in range(len(names))]
             return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
@@ -155,5 +156,6 @@ def _pandas_kind(value: Any) -> str:
     return "DataFrame" if "DataFrame" in kinds else "Series" if "Series" in kinds else ""
 
 
-def _nan_to_none(cell: Any) -> Any:
+def nan_to_none(cell: Any) -> Any:
+    """Return a cell as JSON has it: NaN is a missing value."""
     return None if isinstance(cell, float) and cell != cell else cell  # noqa: PLR0124 - true for NaN alone.

@@ -22,13 +22,6 @@ DEFAULT_QUEUE = 1024
 DEFAULT_METRICS_PREFIX = "nachlass"
 MAX_WORKERS = 256
 
-# 1 and 3 times each power of ten: one fixed set that tells apart house prices as well as fractions.
-DEFAULT_BUCKETS = (
-    *(-(10.0**power) for power in range(8, -4, -1)),
-    0.0,
-    *(factor * 10.0**power for power in range(-3, 9) for factor in (1.0, 3.0)),
-)
-
 Batching = Literal["auto", "on", "exact"]
 """Whether requests share calls of `predict`: where the build found it sound; also with estimators of the author's own
 that the proof found no difference with; never."""
@@ -63,7 +56,7 @@ class Settings:
     queue: int = DEFAULT_QUEUE
     batch: Batching = "auto"
     metrics_prefix: str = DEFAULT_METRICS_PREFIX
-    metrics_buckets: tuple[float, ...] = DEFAULT_BUCKETS
+    metrics_buckets: tuple[float, ...] | None = None
     published_notebooks: Path | None = None
     is_strict: bool = False
     model_names: tuple[str, ...] = ()
@@ -189,10 +182,10 @@ def _metrics_prefix(environ: Mapping[str, str]) -> str:
     return DEFAULT_METRICS_PREFIX
 
 
-def _buckets(environ: Mapping[str, str]) -> tuple[float, ...]:
+def _buckets(environ: Mapping[str, str]) -> tuple[float, ...] | None:
     text = environ.get("NACHLASS_METRICS_BUCKETS", "").strip()
     if not text:
-        return DEFAULT_BUCKETS
+        return None
     try:
         buckets = tuple(float(bound) for bound in text.split(","))
     except ValueError:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import itertools
 import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,12 +46,46 @@ def lease(directory: Path) -> Slot:
     Slots are used again, not process ids: the values of a worker that is gone stay in its slot's file and the next
     worker counts on from them, so that there are never more files than workers have run at one time.
     """
-    for number in itertools.count():
-        lock = os.open(directory / f"slot-{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-        else:
-            return Slot(number, lock)
+    with _alone(directory):
+        for number in itertools.count():
+            lock = os.open(_lock_file(directory, number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+            else:
+                return Slot(number, lock)
     raise AssertionError
+
+
+def held(directory: Path) -> set[int]:
+    """Return the slots whose workers live: what one that was killed was about to do is nobody's any more."""
+    found: set[int] = set()
+    with _alone(directory):
+        for number in itertools.count():
+            try:
+                lock = os.open(_lock_file(directory, number), os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return found
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                found.add(number)
+            finally:
+                os.close(lock)
+    raise AssertionError
+
+
+@contextlib.contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Keep others from looking at the slots for a moment: a slot that is looked at is not free."""
+    lock = os.open(directory / "slots.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _lock_file(directory: Path, number: int) -> Path:
+    return directory / f"slot-{number}.lock"

@@ -82,6 +82,7 @@ class _Server(Server):
     async def shutdown(self, sockets: Any = None) -> None:
         """Answer what has been asked, and finish: from here on, the signal that ended the service ends the process."""
         await super().shutdown(sockets=sockets)
+        self._life.tick()
         self._life.finish()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -14,11 +14,11 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from .after_import import after_import
-from .rows import ROW_LIMIT, first_rows
+from .rows import ROW_LIMIT, first_rows, spread_rows
 
 _KEPT = 6
-_first: list[list[Any]] = []
-_last: deque[list[Any]] = deque(maxlen=_KEPT)
+_first: list[list[tuple[Any, Any]]] = []
+_last: deque[list[tuple[Any, Any]]] = deque(maxlen=_KEPT)
 
 
 def observe_fits() -> None:
@@ -26,8 +26,11 @@ def observe_fits() -> None:
     after_import("sklearn.base", _wrap_validation)
 
 
-def observed_inputs() -> list[Any]:
-    """Return heads of the inputs of the first and the last fits, in the order of the fits."""
+def observed_inputs() -> list[tuple[Any, Any]]:
+    """Return heads of the inputs of the first and the last fits, in the order of the fits.
+
+    Those of the first have more rows of the input with them: only the first stage's input is what a request has.
+    """
     return [rows for candidates in (*_first, *_last) for rows in candidates]
 
 
@@ -50,11 +53,15 @@ def _observe(estimator: Any, caller: FrameType) -> None:
         # Target encoders are fitted on labels, which the service is never sent.
         if type(estimator).__module__ == "sklearn.preprocessing._label" or _is_nested(caller):
             return
-        candidates = first_rows(_input_of(caller), ROW_LIMIT)
-    except Exception:  # noqa: BLE001 - an unusual input is no reason to disturb the notebook's fit.
-        return
-    if candidates:
-        (_first if len(_first) < _KEPT else _last).append(candidates)
+        given = _input_of(caller)
+        candidates = first_rows(given, ROW_LIMIT)
+        if candidates and len(_first) < _KEPT:
+            more = spread_rows(given)
+            _first.append([(candidate, more) for candidate in candidates])
+        elif candidates:
+            _last.append([(candidate, None) for candidate in candidates])
+    except Exception:  # noqa: BLE001, S110 - an unusual input is no reason to disturb the notebook's fit.
+        pass
 
 
 def _is_nested(caller: FrameType) -> bool:

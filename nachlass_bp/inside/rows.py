@@ -14,6 +14,8 @@ _LOOKED_AT = 1000
 """How many rows are searched for missing values."""
 _MISSING_LIMIT = 20
 """At most so many rows show columns that can be missing."""
+_SPREAD_ROWS = 10_000
+_SPREAD_CELLS = 500_000
 
 
 def first_rows(value: Any, limit: int) -> list[Any]:
@@ -33,6 +35,34 @@ def first_rows(value: Any, limit: int) -> list[Any]:
     if kind in (list, tuple):
         return _list_rows(value, limit)
     return []
+
+
+def spread_rows(value: Any) -> Any:
+    """Return up to 10,000 rows of `value`, evenly spread over it; None if these are no more than a candidate has.
+
+    They are what the proof compares later requests with: the distribution of each column, and that of the predictions.
+    """
+    pandas, numpy = sys.modules.get("pandas"), sys.modules.get("numpy")
+    kind = type(value)
+    if pandas is not None and issubclass(kind, (pandas.DataFrame, pandas.Series)):
+        rows = value.iloc[_spread(len(value), _width_of(value))].copy()
+        rows.attrs = {}
+    elif numpy is not None and issubclass(kind, numpy.ndarray) and value.ndim in (1, 2):
+        rows = value[_spread(len(value), _width_of(value))]
+    elif kind in (list, tuple):
+        rows = [value[i] for i in _spread(len(value), 1)]
+    else:
+        return None
+    return rows if len(rows) > ROW_LIMIT else None
+
+
+def _width_of(value: Any) -> int:
+    return int(value.shape[1]) if value.ndim == 2 else 1
+
+
+def _spread(length: int, width: int) -> list[int]:
+    most = min(_SPREAD_ROWS, _SPREAD_CELLS // max(width, 1))
+    return list(range(length)) if length <= most else [i * length // most for i in range(most)]
 
 
 def _frame_rows(frame: Any, limit: int) -> list[Any]:

@@ -13,11 +13,12 @@ import sys
 from typing import Any
 
 from .observe import observed_inputs
-from .rows import ROW_LIMIT, first_rows
+from .rows import ROW_LIMIT, first_rows, spread_rows
 
 _MOST_CANDIDATES = 40
 _LARGEST_BYTES = 1 << 20
 _ALL_BYTES = 8 << 20
+_ALL_REFERENCES_BYTES = 16 << 20
 _READABLE = frozenset(
     {"_codecs", "builtins", "collections", "copyreg", "datetime", "decimal", "numpy", "pandas", "pyarrow", "zoneinfo"}
 )
@@ -28,30 +29,49 @@ def collect_samples(path: str, limit: int = ROW_LIMIT) -> str:
     """Pickle a list of candidate inputs, best first, to `path` (mode 0600: they are rows of the data).
 
     First the variable `nachlass_sample`, then what estimators were fitted on, then what the notebook's variables hold:
-    frames, texts, arrays. Returns `{"count": n, "nachlass_sample": "used" | "absent" | "unusable"}`.
+    frames, texts, arrays. A second pickle in the file is a list that has, for each of them, more rows of the same
+    object, or None. Returns `{"count": n, "nachlass_sample": "used" | "absent" | "unusable"}`.
     """
     variables = _user_variables()
-    chosen: list[bytes] = []
+    chosen: dict[bytes, Any] = {}
     size = 0
-    for candidate in _candidates(variables, limit):
-        data = _portable_pickle(candidate)
-        if data is None or data in chosen or size + len(data) > _ALL_BYTES:
+    for candidate, reference in _candidates(variables, limit):
+        data = _portable_pickle(candidate, _LARGEST_BYTES)
+        if data is None:
             continue
-        chosen.append(data)
-        size += len(data)
-        if len(chosen) == _MOST_CANDIDATES:
-            break
+        if data in chosen:
+            # The first rows of a variable are those of another one that had no more.
+            chosen[data] = reference if chosen[data] is None else chosen[data]
+        elif len(chosen) < _MOST_CANDIDATES and size + len(data) <= _ALL_BYTES:
+            chosen[data] = reference
+            size += len(data)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "wb") as file:
         os.fchmod(descriptor, 0o600)
         pickle.dump([pickle.loads(data) for data in chosen], file)  # noqa: S301 - made right here.
+        pickle.dump(_references(list(chosen.values())), file)
     return json.dumps({"count": len(chosen), "nachlass_sample": _fate_of_explicit(variables, chosen)})
 
 
-def _fate_of_explicit(variables: dict[str, Any], chosen: list[bytes]) -> str:
+def _references(wanted: list[Any]) -> list[Any]:
+    """Return them as the proof can load them, None for what it can't, or where they would be too many bytes in all."""
+    # Of one object there may be several candidates.
+    pickled: dict[int, bytes | None] = {}
+    references: list[Any] = []
+    size = 0
+    for reference in wanted:
+        if reference is not None and id(reference) not in pickled:
+            data = _portable_pickle(reference, _ALL_REFERENCES_BYTES - size)
+            pickled[id(reference)] = data
+            size += len(data or b"")
+        references.append(reference if pickled.get(id(reference)) else None)
+    return references
+
+
+def _fate_of_explicit(variables: dict[str, Any], chosen: dict[bytes, Any]) -> str:
     if "nachlass_sample" not in variables:
         return "absent"
-    return "used" if _portable_pickle(variables["nachlass_sample"]) in chosen else "unusable"
+    return "used" if _portable_pickle(variables["nachlass_sample"], _LARGEST_BYTES) in chosen else "unusable"
 
 
 def _user_variables() -> dict[str, Any]:
@@ -61,33 +81,47 @@ def _user_variables() -> dict[str, Any]:
     return {name: value for name, value in shell.user_ns.items() if not name.startswith("_") and name not in hidden}
 
 
-def _candidates(variables: dict[str, Any], limit: int) -> list[Any]:
-    explicit = [variables["nachlass_sample"]] if "nachlass_sample" in variables else []
-    frames: list[Any] = []
-    texts: list[Any] = []
-    others: list[Any] = []
+def _candidates(variables: dict[str, Any], limit: int) -> list[tuple[Any, Any]]:
+    explicit = variables.get("nachlass_sample")
+    frames: list[tuple[Any, Any]] = []
+    texts: list[tuple[Any, Any]] = []
+    others: list[tuple[Any, Any]] = []
     # By convention X is the input; besides, what came later is closer to the model.
     latest_first = list(variables.items())[::-1]
     for _, value in sorted(latest_first, key=lambda item: not item[0].startswith(("X", "x_"))):
         try:
             heads = first_rows(value, limit)
+            more = spread_rows(value) if heads else None
             texts += _text_columns(value, limit)
         except Exception:  # noqa: BLE001, S112 - whatever this variable is, it is no input.
             continue
         if not heads:
             continue
         place = texts if _is_text(heads[0]) else frames if hasattr(heads[0], "columns") else others
-        place += heads
+        place += [(head, more) for head in heads]
     # Labels are texts, too, and shorter than what a model reads.
-    texts.sort(key=_mean_length, reverse=True)
-    return [*explicit, *observed_inputs(), *frames, *texts, *others]
+    texts.sort(key=lambda item: _mean_length(item[0]), reverse=True)
+    first = [(explicit, _more_of(explicit))] if "nachlass_sample" in variables else []
+    return [*first, *observed_inputs(), *frames, *texts, *others]
 
 
-def _text_columns(value: Any, limit: int) -> list[Any]:
+def _more_of(explicit: Any) -> Any:
+    try:
+        return spread_rows(explicit)
+    except Exception:  # noqa: BLE001 - the author's own object may be anything.
+        return None
+
+
+def _text_columns(value: Any, limit: int) -> list[tuple[Any, Any]]:
     pandas = sys.modules.get("pandas")
     if pandas is None or not issubclass(type(value), pandas.DataFrame):
         return []
-    return [rows for column in range(len(value.columns)) for rows in first_rows(value.iloc[:limit, column], limit)]
+    found: list[tuple[Any, Any]] = []
+    for column in range(len(value.columns)):
+        if heads := first_rows(value.iloc[:limit, column], limit):
+            more = spread_rows(value.iloc[:, column])
+            found += [(head, more) for head in heads]
+    return found
 
 
 def _is_text(rows: Any) -> bool:
@@ -108,11 +142,11 @@ class _PortableUnpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def _portable_pickle(candidate: Any) -> bytes | None:
+def _portable_pickle(candidate: Any, most_bytes: int) -> bytes | None:
     """Return the candidate's pickle, or None if it is too large or cannot be loaded elsewhere."""
     try:
         data = pickle.dumps(candidate)
-        if len(data) > _LARGEST_BYTES:
+        if len(data) > most_bytes:
             return None
         _PortableUnpickler(io.BytesIO(data)).load()
     except Exception:  # noqa: BLE001 - objects of the user's may fail in any way.

@@ -55,6 +55,7 @@ class Plan:
     sample_out: Path | None
     limit_s: float | None
     is_seeded: bool
+    keeps_reference: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,6 +182,7 @@ def _prove(
         limit_s=plan.limit_s,
         watch=tree.root,
         is_seeded=plan.is_seeded,
+        keeps_reference=plan.keeps_reference,
     )
     openings: Openings | None = None
     with _watching(tree) as watch:

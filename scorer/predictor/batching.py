@@ -171,8 +171,8 @@ class BatchingPredictor:
             job.values = job.values + outcome[1] if job.values else outcome[1]
             job.seconds += seconds
             if len(job.values) == len(job.rows) and not job.future.done():
-                has_more = len(job.methods) > 1
-                self._observer.observe(job.seconds, [value[0] for value in job.values] if has_more else job.values)
+                predictions = [value[0] for value in job.values] if len(job.methods) > 1 else job.values
+                self._observer.observe(job.seconds, job.rows, predictions)
                 job.future.set_result(job.values)
         elif job.future.done():
             pass  # Its client has gone, or another slice of it failed.

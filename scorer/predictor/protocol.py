@@ -25,8 +25,8 @@ class Predictor(Protocol):
 class Observer(Protocol):
     """Who counts what a predictor does."""
 
-    def observe(self, seconds: float, predictions: Sequence[Any]) -> None:
-        """Take note of the predictions for one request, and of its share of the model's time."""
+    def observe(self, seconds: float, rows: Sequence[Any], predictions: Sequence[Any]) -> None:
+        """Take note of the predictions for the rows of one request, and of its share of the model's time."""
 
     def observe_call(self, rows: int) -> None:
         """Take note of one call, of so many rows."""

@@ -14,7 +14,11 @@ from tests.kernel.user_kernel import UserKernel, user_environment, user_kernel
 from tests.support.facilities import require
 from tests.support.pythons import find_python
 
-READ = "import pickle, sys; print(repr(eval(sys.argv[2], {'samples': pickle.load(open(sys.argv[1], 'rb'))})))"
+READ = """
+import pickle, sys
+with open(sys.argv[1], "rb") as file:
+    print(repr(eval(sys.argv[2], {"samples": pickle.load(file), "more": pickle.load(file)})))
+"""
 
 
 class Notebook:
@@ -37,7 +41,7 @@ class Notebook:
         return self._kernel.value(expression)
 
     def read(self, expression: str) -> str:
-        """Return the repr of an expression over `samples`, evaluated where nothing of the notebook is known."""
+        """Return the repr of an expression over `samples` and `more`, where nothing of the notebook is known."""
         command = [str(self._python), "-I", "-c", READ, str(self.file), expression]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
@@ -226,3 +230,18 @@ def judge():
 judge()
 """)
     assert notebook.collect()["count"] == 0
+
+
+def test_more_rows_of_each_candidate_come_for_the_reference(notebook: Notebook) -> None:
+    notebook.run("""
+import pandas as pd
+from sklearn.linear_model import LinearRegression
+X = pd.DataFrame({"a": range(30_000)})
+model = LinearRegression().fit(X, X["a"])
+few = pd.DataFrame({"b": range(5)})
+nachlass_sample = X.head()
+""")
+    notebook.collect()
+    assert notebook.read("len(samples[0]), len(more[0])") == "(5, 10000)"
+    assert notebook.read("int(more[0]['a'].max())") == "29997"
+    assert notebook.read("[all_ for rows, all_ in zip(samples, more) if 'b' in rows]") == "[None]"

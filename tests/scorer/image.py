@@ -110,11 +110,11 @@ class Image:
         )
         manifest.write(self.manifest_file)
 
-    def check(self, samples: Sequence[Any], **options: Any) -> dict[str, Any]:
-        """Run the proof with candidate samples; return its report."""
+    def check(self, samples: Sequence[Any], *, more: Sequence[Any] = (), **options: Any) -> dict[str, Any]:
+        """Run the proof with candidate samples, of which there may be more rows; return its report."""
         report = self.stages.parent / "report.json"
         sample = self.stages.parent / "samples.pickle"
-        sample.write_bytes(pickle.dumps(list(samples)))
+        sample.write_bytes(pickle.dumps(list(samples)) + pickle.dumps(list(more)))
         request = self.stages.parent / "request.json"
         request.write_text(json.dumps({"report": str(report), "samples": [str(sample)], **options}))
         finished = subprocess.run(

@@ -54,6 +54,7 @@ def test_a_text_classifier_is_described(image: Image) -> None:
         "example_is_real": False,
         "outputs": None,
         "methods": ["predict_proba", "decision_function"],
+        "reference": None,
         "merging": {
             "is_reviewed": True,
             "is_proven": True,

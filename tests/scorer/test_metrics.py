@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from tests.scorer import models
 from tests.scorer.conftest import Serve
 from tests.scorer.image import Image
+from tests.support.facilities import prometheus_program, require
 from tests.support.service import Service
 
 
@@ -102,6 +104,22 @@ def test_requests_are_counted_by_route_and_status(line_image: Image, serve: Serv
         version = service.get("/v2/models/a-model").json()["versions"][0]
         for fact in ('name="a-model"', f'version="{version}"', 'task="regressor"'):
             assert fact in info[1]
+
+
+@pytest.mark.parametrize("model", ["spam", "line", "flowers", "houses"])
+def test_promtool_has_nothing_to_say_of_the_metrics(request: pytest.FixtureRequest, model: str) -> None:
+    require("prometheus")
+    service: Service = request.getfixturevalue(model)
+    service.post("/predict", json_body="junk")
+    told = service.get("/metrics").text
+    checked = subprocess.run(
+        [str(prometheus_program("promtool")), "check", "metrics"],
+        input=told,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
 
 
 def test_no_metric_file_is_left_when_the_service_ends(line_image: Image, serve: Serve) -> None:

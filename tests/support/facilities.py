@@ -17,6 +17,8 @@ from tests.support.pythons import ROOT, find_python
 
 TOOLS = ROOT / ".tools" / "lifecycle"
 
+PROMETHEUS = ROOT / ".tools" / "prometheus" / "usr" / "bin"
+
 MANY_FILES = 11_000
 """What 10,000 connections take of file descriptors, on each side."""
 
@@ -28,7 +30,7 @@ def require(name: str) -> None:
     """Skip the calling test when the machine lacks `name`; fail it when NACHLASS_TEST_REQUIRE names it.
 
     `name` is "lifecycle", "docker", "files", "root", an interpreter like "python3.12", or a program: "git", "mount",
-    "setpriv", "chromium".
+    "setpriv", "chromium", "prometheus".
     """
     reason = _interpreter(name) if name.startswith("python") else _CHECKS[name]()
     if not reason:
@@ -64,6 +66,17 @@ def _program(name: str) -> Callable[[], str | None]:
     return lambda: None if shutil.which(name) else f"there is no program {name}"
 
 
+def prometheus_program(name: str) -> str | None:
+    """Return where `prometheus` or `promtool` is, None where neither the machine nor `.tools` has it."""
+    return shutil.which(name, path=f"{PROMETHEUS}{os.pathsep}{os.environ.get('PATH', '')}")
+
+
+def _prometheus() -> str | None:
+    if prometheus_program("prometheus") and prometheus_program("promtool"):
+        return None
+    return "there is no prometheus; run: scripts/install-prometheus.sh"
+
+
 def _root() -> str | None:
     return None if os.geteuid() == 0 else "only root can do what it does"
 
@@ -85,6 +98,7 @@ _CHECKS: dict[str, Callable[[], str | None]] = {
     "lifecycle": _lifecycle,
     "docker": _docker,
     "files": _files,
+    "prometheus": _prometheus,
     "root": _root,
     **{name: _program(name) for name in ("git", "mount", "setpriv", "chromium")},
 }
