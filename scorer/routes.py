@@ -66,7 +66,8 @@ def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: S
         found["/notebooks/"] = found["/notebooks/{file}"] = Notebooks(service.published)
         found["/notebooks"] = NotebooksWithoutSlash()
     listed = [path for path in found if path not in ("/notebooks", "/notebooks/{file}")]
-    index = {"name": name, "nachlass": service.manifest.nachlass_version, "routes": listed}
+    # By its status clients of KServe's first protocol tell that the server lives.
+    index = {"name": name, "nachlass": service.manifest.nachlass_version, "status": "alive", "routes": listed}
     found.setdefault("/", Fixed(dump(index)))
     return found
 
