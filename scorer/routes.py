@@ -11,7 +11,7 @@ from .life import Life
 from .metadata import describe
 from .metrics import Metrics
 from .predictor.protocol import Predictor
-from .protocols import v2
+from .protocols import mlflow, v2
 from .protocols.azure import Azure
 from .protocols.mlflow import MLflow
 from .protocols.names import Names
@@ -40,6 +40,7 @@ def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: S
     decoder = Decoder(service.model.input, is_strict=settings.is_strict)
     name, *aliases = settings.model_names or (service.manifest.name,)
     names = Names(name=name, aliases=frozenset(aliases), version=service.manifest.version)
+    chosen = {"predict": settings.predict_route, "health": settings.health_route}
     found: Routes = {
         "/predict": Scoring(Native(service.model, decoder), scorer),
         "/metrics": Exposition(metrics, life),
@@ -47,7 +48,12 @@ def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: S
         "/openapi.json": Fixed(
             dump(
                 openapi.document(
-                    service.manifest, is_strict=settings.is_strict, has_notebooks=service.published is not None
+                    service.manifest,
+                    names,
+                    is_strict=settings.is_strict,
+                    has_notebooks=service.published is not None,
+                    binary=mlflow.BINARY,
+                    routes={key: path for key, path in chosen.items() if path is not None},
                 )
             )
         ),

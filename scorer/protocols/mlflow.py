@@ -25,6 +25,9 @@ from .pointers import below
 
 CSV = "text/csv"
 NPY = "application/x-npy"
+BINARY = (NPY,)
+"""Media types of bodies that are bytes."""
+
 _KEYS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _TRUTH = {"true": True, "false": False, "True": True, "False": False, "1": True, "0": False}
 _MISSING = {"", "nan", "na", "null", "none"}

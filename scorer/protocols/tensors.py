@@ -22,6 +22,9 @@ _DTYPES = {
     **{f"{sign}INT{bits}": f"<{'u' if sign else 'i'}{bits // 8}" for sign in ("", "U") for bits in (8, 16, 32, 64)},
     **{f"FP{bits}": f"<f{bits // 8}" for bits in (16, 32, 64)},
 }
+DATATYPES = (*_DTYPES, "BYTES")
+"""The protocol's names of them."""
+
 _LENGTH = struct.Struct("<I")
 _MOST_DIMENSIONS = 8
 
@@ -78,8 +81,8 @@ def read_tensor(value: Any, place: str, binary: Binary) -> Tensor:
     name, datatype = value.get("name"), value.get("datatype")
     if not isinstance(name, str):
         raise _wrong("Expected the name of a tensor.", f"{place}/name")
-    if not isinstance(datatype, str) or (datatype not in _DTYPES and datatype != "BYTES"):
-        raise _wrong(f"Expected one of {', '.join([*_DTYPES, 'BYTES'])}.", f"{place}/datatype")
+    if not isinstance(datatype, str) or datatype not in DATATYPES:
+        raise _wrong(f"Expected one of {', '.join(DATATYPES)}.", f"{place}/datatype")
     shape = _read_shape(value.get("shape"), f"{place}/shape")
     size_bytes = _binary_size(value, place)
     if size_bytes is not None:
