@@ -11,9 +11,10 @@ from .life import Life
 from .metadata import describe
 from .metrics import Metrics
 from .predictor.protocol import Predictor
-from .protocols import mlflow, v2
+from .protocols import v2
 from .protocols.azure import Azure
-from .protocols.mlflow import MLflow
+from .protocols.columnar import FORMS, has_pyarrow
+from .protocols.mlflow import NPY, MLflow
 from .protocols.names import Names
 from .protocols.native import Native
 from .protocols.v1 import V1
@@ -28,6 +29,9 @@ from .settings import Settings
 
 Routes = dict[str, object]
 
+_GROWTH = 4
+"""How many times its greatest length a table may have when it is unpacked."""
+
 
 def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: Settings, life: Life) -> Routes:
     """Return the resource of each path; paths with a slash at the end besides have to be added by the caller."""
@@ -37,9 +41,10 @@ def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: S
         max_body_bytes=settings.max_body_bytes,
         metrics=metrics,
     )
-    decoder = Decoder(service.model.input, is_strict=settings.is_strict)
+    decoder = Decoder(service.model.input, is_strict=settings.is_strict, max_rows=settings.max_rows)
     name, *aliases = settings.model_names or (service.manifest.name,)
     names = Names(name=name, aliases=frozenset(aliases), version=service.manifest.version)
+    can_unpack = has_pyarrow()
     chosen = {"predict": settings.predict_route, "health": settings.health_route}
     found: Routes = {
         "/predict": Scoring(Native(service.model, decoder), scorer),
@@ -52,7 +57,7 @@ def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: S
                     names,
                     is_strict=settings.is_strict,
                     has_notebooks=service.published is not None,
-                    binary=mlflow.BINARY,
+                    binary=(NPY, *(FORMS if can_unpack else ())),
                     routes={key: path for key, path in chosen.items() if path is not None},
                 )
             )
@@ -60,7 +65,7 @@ def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: S
         "/healthz": Health({"status": "ok"}),
         "/readyz": Ready(life),
         **_of_kserve(service, decoder, names, scorer, life),
-        **_of_mlflow(service, decoder, scorer),
+        **_of_mlflow(service, decoder, scorer, can_unpack=can_unpack),
         "/score": Scoring(Azure(decoder), scorer),
     }
     # Who sets these is Vertex AI, and whatever else has the path isn't asked for there.
@@ -102,9 +107,11 @@ def _of_kserve(service: Service, decoder: Decoder, names: Names, scorer: Scorer,
     }
 
 
-def _of_mlflow(service: Service, decoder: Decoder, scorer: Scorer) -> Routes:
+def _of_mlflow(service: Service, decoder: Decoder, scorer: Scorer, *, can_unpack: bool) -> Routes:
+    most = _GROWTH * scorer.max_body_bytes
+    protocol = MLflow(service.model.input, decoder, has_pyarrow=can_unpack, max_bytes=most)
     return {
-        "/invocations": Scoring(MLflow(service.model.input, decoder), scorer),
+        "/invocations": Scoring(protocol, scorer),
         "/ping": Plain(b"\n"),
         "/health": Plain(b"\n"),
         "/version": Plain(service.manifest.nachlass_version.encode()),

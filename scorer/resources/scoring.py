@@ -11,7 +11,7 @@ from ..body import read_body
 from ..errors import RequestError
 from ..metrics import Metrics
 from ..predictor.protocol import Predictor
-from ..protocols.base import Answer, Question, Request, ScoringProtocol
+from ..protocols.base import Answer, Question, Request, ScoringProtocol, Sealed
 from .respond import identify, problem_of, send
 
 _LONG_BYTES = 64 * 1024
@@ -85,11 +85,14 @@ class Scoring:
             model=model,
             version=version,
         )
+        loop = asyncio.get_running_loop()
         if len(body) > _LONG_BYTES:
-            loop = asyncio.get_running_loop()
             question = await loop.run_in_executor(scorer.beside, self._protocol.read, request)
         else:
             question = self._protocol.read(request)
+        if isinstance(question, Sealed):
+            table = await scorer.predictor.unpack(question.packed)
+            question = await loop.run_in_executor(scorer.beside, question.read, table)
         if question.batch.extra:
             scorer.metrics.count_extra(question.batch.extra)
         return question, len(body)

@@ -31,7 +31,7 @@ from sklearn.tree import DecisionTreeClassifier
 from scorer import manifest as manifests
 from scorer import openapi
 from scorer.manifest import Column, ColumnKind, Input, Model
-from scorer.protocols.mlflow import BINARY
+from scorer.protocols.mlflow import NPY
 from scorer.protocols.names import Names
 from tests.scorer.conftest import NewImage, Serve, built
 from tests.scorer.image import Image
@@ -205,7 +205,7 @@ def test_the_document_of_a_thousand_columns_is_not_long(image: Image) -> None:
         Names(name="a-model", aliases=frozenset(), version="1"),
         is_strict=False,
         has_notebooks=True,
-        binary=BINARY,
+        binary=(NPY,),
         routes={},
     )
     assert len(json.dumps(document)) < 450_000
