@@ -29,7 +29,7 @@ from .settings import Settings
 
 Routes = dict[str, object]
 
-_GROWTH = 4
+_GROWTH = 2
 """How many times its greatest length a table may have when it is unpacked."""
 
 

@@ -36,6 +36,7 @@ _MISSING = {"", "nan", "na", "null", "none"}
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _INFINITIES = (float("inf"), float("-inf"))
+_ROWS_AT_A_TIME = 500
 _CODES = {400: "BAD_REQUEST", 401: "UNAUTHENTICATED", 404: "NOT_FOUND", 503: "RESOURCE_EXHAUSTED"}
 
 
@@ -75,11 +76,13 @@ class MLflow:
 
     def _sealed(self, form: Form, body: bytes, render: Callable[[list[Any]], Answer]) -> Sealed:
         def read(table: Unpacked) -> Question:
-            rows = list(map(list, zip(*table.cells, strict=True)))
+            rows = _transposed(table.cells)
             if not self._by_name:
                 return Question(batch=self._decoder.decode(rows), render=render)
-            absent = [None] * len(table.others)
-            split = {"columns": [*table.names, *table.others], "data": [[*row, *absent] for row in rows]}
+            if table.others:
+                absent = [None] * len(table.others)
+                rows = [[*row, *absent] for row in rows]
+            split = {"columns": [*table.names, *table.others], "data": rows}
             return Question(batch=self._decoder.decode(split), render=render)
 
         packed = Packed(
@@ -167,6 +170,14 @@ class _CsvTable:
         if self._spec.kind != "frame":
             return [array_column(self._spec)] * width
         return list(self._spec.columns) if width == len(self._spec.columns) else self._used
+
+
+def _transposed(columns: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """Return the rows of columns, some at a time: a call of millions would keep the event loop from its turn."""
+    rows: list[list[Any]] = []
+    for start in range(0, len(columns[0]) if columns else 0, _ROWS_AT_A_TIME):
+        rows.extend(map(list, zip(*(cells[start : start + _ROWS_AT_A_TIME] for cells in columns), strict=True)))
+    return rows
 
 
 def _unsupported(media_type: str) -> RequestError:
