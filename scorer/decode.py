@@ -16,6 +16,8 @@ from .inputs import codecs
 from .manifest import Input
 from .rows import Reader, Table
 
+_MANY = 2**31 - 1
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
@@ -44,11 +46,12 @@ def parse_json(body: bytes) -> Any:
 
 
 class Decoder:
-    """Reads requests for one model's input; `is_strict` refuses columns that the model doesn't know."""
+    """Reads requests for one model's input, of up to `max_rows`; `is_strict` refuses columns that it doesn't know."""
 
-    def __init__(self, spec: Input, *, is_strict: bool = False) -> None:
+    def __init__(self, spec: Input, *, is_strict: bool = False, max_rows: int = _MANY) -> None:
+        self.max_rows = max_rows
         self._spec = spec
-        self._reader = Reader(spec)
+        self._reader = Reader(spec, max_rows=max_rows)
         self._is_strict = is_strict
         self._codecs: Sequence[Codec] = codecs(spec)
 
@@ -56,7 +59,7 @@ class Decoder:
         """Return the batch that a decoded JSON value stands for.
 
         Raises:
-            RequestError: The value doesn't fit the model's input.
+            RequestError: The value doesn't fit the model's input, or has too many rows.
         """
         table = self._reader.read(value)
         if table.extra and self._is_strict:

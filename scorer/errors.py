@@ -28,6 +28,15 @@ class RequestError(Exception):
         self.status = status
 
 
+def too_many_rows(limit: int) -> RequestError:
+    """Return the refusal of a request that has more rows than one may have."""
+    return RequestError(
+        f"The request has more than {limit} rows. Send fewer rows at a time, or raise NACHLASS_MAX_ROWS.",
+        code="too-many-rows",
+        status=413,
+    )
+
+
 class UnansweredError(Exception):
     """A sound request that gets no answer (500, 503 or 504).
 

@@ -13,7 +13,8 @@ from .metrics import Metrics
 from .predictor.protocol import Predictor
 from .protocols import v2
 from .protocols.azure import Azure
-from .protocols.mlflow import MLflow
+from .protocols.columnar import FORMS, has_pyarrow
+from .protocols.mlflow import NPY, MLflow
 from .protocols.names import Names
 from .protocols.native import Native
 from .protocols.v1 import V1
@@ -28,6 +29,9 @@ from .service import Service
 from .settings import Settings
 
 Routes = dict[str, object]
+
+_GROWTH = 2
+"""How many times its greatest length a table may have when it is unpacked."""
 
 _PROBES = ("/healthz", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready")
 
@@ -54,9 +58,11 @@ def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: S
         max_body_bytes=settings.max_body_bytes,
         metrics=metrics,
     )
-    decoder = Decoder(service.model.input, is_strict=settings.is_strict)
+    decoder = Decoder(service.model.input, is_strict=settings.is_strict, max_rows=settings.max_rows)
     name, *aliases = settings.model_names or (service.manifest.name,)
     names = Names(name=name, aliases=frozenset(aliases), version=service.manifest.version)
+    can_unpack = has_pyarrow()
+    chosen = {"predict": settings.predict_route, "health": settings.health_route}
     found: Routes = {
         "/predict": Scoring(Native(service.model, decoder), scorer),
         "/metrics": Exposition(metrics, life),
@@ -64,14 +70,19 @@ def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: S
         "/openapi.json": Fixed(
             dump(
                 openapi.document(
-                    service.manifest, is_strict=settings.is_strict, has_notebooks=service.published is not None
+                    service.manifest,
+                    names,
+                    is_strict=settings.is_strict,
+                    has_notebooks=service.published is not None,
+                    binary=(NPY, *(FORMS if can_unpack else ())),
+                    routes={key: path for key, path in chosen.items() if path is not None},
                 )
             )
         ),
         "/healthz": Health({"status": "ok"}),
         "/readyz": Ready(life),
         **_of_kserve(service, decoder, names, scorer, life),
-        **_of_mlflow(service, decoder, scorer),
+        **_of_mlflow(service, decoder, scorer, can_unpack=can_unpack),
         "/score": Scoring(Azure(decoder), scorer),
     }
     # Who sets these is Vertex AI, and whatever else has the path isn't asked for there.
@@ -83,7 +94,8 @@ def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: S
         found["/notebooks/"] = found["/notebooks/{file}"] = Notebooks(service.published)
         found["/notebooks"] = NotebooksWithoutSlash()
     listed = [path for path in found if path not in ("/notebooks", "/notebooks/{file}")]
-    index = {"name": name, "nachlass": service.manifest.nachlass_version, "routes": listed}
+    # By its status clients of KServe's first protocol tell that the server lives.
+    index = {"name": name, "nachlass": service.manifest.nachlass_version, "status": "alive", "routes": listed}
     if service.page is not None:
         found["/ui/{file}"] = Assets(service.page)
     found.setdefault("/", Fixed(dump(index)) if service.page is None else Index(dump(index), service.page))
@@ -114,9 +126,11 @@ def _of_kserve(service: Service, decoder: Decoder, names: Names, scorer: Scorer,
     }
 
 
-def _of_mlflow(service: Service, decoder: Decoder, scorer: Scorer) -> Routes:
+def _of_mlflow(service: Service, decoder: Decoder, scorer: Scorer, *, can_unpack: bool) -> Routes:
+    most = _GROWTH * scorer.max_body_bytes
+    protocol = MLflow(service.model.input, decoder, has_pyarrow=can_unpack, max_bytes=most)
     return {
-        "/invocations": Scoring(MLflow(service.model.input, decoder), scorer),
+        "/invocations": Scoring(protocol, scorer),
         "/ping": Plain(b"\n"),
         "/health": Plain(b"\n"),
         "/version": Plain(service.manifest.nachlass_version.encode()),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import RequestError
+from .errors import RequestError, too_many_rows
 from .manifest import Input
 
 _SCALARS = (str, int, float, bool, type(None))
@@ -33,8 +33,9 @@ class Table:
 class Reader:
     """Reads tables for one model's input."""
 
-    def __init__(self, spec: Input) -> None:
+    def __init__(self, spec: Input, *, max_rows: int) -> None:
         self._spec = spec
+        self._max_rows = max_rows
         self._by_name = spec.kind == "frame"
         self._names = [column.name for column in spec.columns if not column.optional]
         self._known = frozenset(column.name for column in spec.columns)
@@ -48,7 +49,7 @@ class Reader:
         """Return the table that a decoded JSON value stands for.
 
         Raises:
-            RequestError: The value has no shape that fits the model, or one that fits in two ways.
+            RequestError: The value has no shape that fits the model, or one that fits in two ways, or too many rows.
         """
         if isinstance(value, list):
             table = self._from_list(value)
@@ -64,11 +65,17 @@ class Reader:
             raise RequestError("The input has no rows: send at least one.", code="no-rows", pointer="")
         return table
 
+    def _limit(self, rows: int) -> None:
+        """Refuse too many rows, before anything is made of them."""
+        if rows > self._max_rows:
+            raise too_many_rows(self._max_rows)
+
     # --- by position ---
 
     def _from_list(self, value: list[Any]) -> Table:
         kinds = set(map(type, value))
         if kinds <= {list}:
+            self._limit(len(value))
             return Table(
                 rows=[self._positional(row, f"/{i}") for i, row in enumerate(value)]
                 if any(len(row) != self._width for row in value)
@@ -101,6 +108,7 @@ class Reader:
             row = self._positional(value, "")
             return Table(rows=[row], pointer=lambda _i, j: f"/{self._original(len(value), j)}")
         if as_rows or not value:
+            self._limit(len(value))
             return Table(rows=[[item] for item in value], pointer=lambda i, _j: f"/{i}")
         raise RequestError(f"Expected rows of {self._describe_width()}, got {len(value)} values.", pointer="")
 
@@ -119,6 +127,7 @@ class Reader:
 
     def _from_records(self, records: list[dict[str, Any]]) -> Table:
         """Read `[{"a": 1, "b": 2}, …]`, by name where the columns have names, else in the first row's order."""
+        self._limit(len(records))
         names = self._names_in(records[0], "/0") if records else []
         try:
             rows = [[record[name] for name in names] for record in records]
@@ -157,6 +166,7 @@ class Reader:
         if kinds == {dict}:
             return self._from_nested(value)
         if kinds == {list}:
+            self._limit(max(map(len, value.values())))
             return self._from_columns({name: dict(enumerate(cells)) for name, cells in value.items()})
         if kinds <= set(_SCALARS):
             return self._from_scalars(value)
@@ -166,6 +176,7 @@ class Reader:
         """Read `{"a": 1, "b": 2}` as one row, or `{"0": "x", "1": "y"}` (a pandas Series) as rows of one value."""
         named = self._by_name and not self._known.isdisjoint(value)
         if not named and 1 in self._widths and list(value) == [str(i) for i in range(len(value))]:
+            self._limit(len(value))
             keys = list(value)
             return Table(rows=[[item] for item in value.values()], pointer=lambda i, _j: f"/{keys[i]}")
         names = self._names_in(value, "")
@@ -182,6 +193,7 @@ class Reader:
         """Read pandas' `{"column": {"index": cell}}`, or `{"index": {"column": cell}}` where only that fits."""
         known = self._known
         if self._by_name and known.isdisjoint(value) and any(not known.isdisjoint(row) for row in value.values()):
+            self._limit(len(value))
             keys = list(value)
             try:
                 table = self._from_records(list(value.values()))
@@ -203,6 +215,7 @@ class Reader:
             if name not in columns:
                 raise _missing(name, "")
         index = list(columns[names[0]]) if names else []
+        self._limit(len(index))
         for name in names:
             if columns[name].keys() != set(index):
                 raise RequestError(
@@ -217,6 +230,8 @@ class Reader:
     def _from_split(self, value: dict[str, Any]) -> Table:
         """Read pandas' `{"columns": […], "index": […], "data": [[…], …]}`."""
         data, columns = value["data"], value.get("columns")
+        if columns is not None and self._by_name:
+            self._limit(len(data))
         odd = next((i for i, row in enumerate(data) if not isinstance(row, list)), None)
         if odd is not None:
             raise RequestError(f"Expected an array, got {kind_of(data[odd])}.", pointer=f"/data/{odd}")

@@ -16,6 +16,7 @@ from .tokens import TokenError, find_tokens
 DEFAULT_PORT = 8080
 DEFAULT_HOST = "0.0.0.0"  # noqa: S104 - a container's port is published by its platform; NACHLASS_HOST narrows it.
 DEFAULT_MAX_BODY_BYTES = 16 * 1024 * 1024
+DEFAULT_MAX_ROWS = 100_000
 DEFAULT_PREDICT_TIMEOUT_S = 30
 DEFAULT_DRAIN_S = 5
 DEFAULT_QUEUE = 1024
@@ -51,6 +52,7 @@ class Settings:
     port: int = DEFAULT_PORT
     workers: int = 1
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+    max_rows: int = DEFAULT_MAX_ROWS
     predict_timeout_s: int = DEFAULT_PREDICT_TIMEOUT_S
     drain_s: int = DEFAULT_DRAIN_S
     queue: int = DEFAULT_QUEUE
@@ -86,6 +88,7 @@ def from_environ(environ: Mapping[str, str]) -> Settings:
         max_body_bytes=_integer(
             environ, "NACHLASS_MAX_BODY_BYTES", default=DEFAULT_MAX_BODY_BYTES, low=1, high=2**31 - 1
         ),
+        max_rows=_integer(environ, "NACHLASS_MAX_ROWS", default=DEFAULT_MAX_ROWS, low=1, high=2**31 - 1),
         predict_timeout_s=_integer(
             environ, "NACHLASS_PREDICT_TIMEOUT", default=DEFAULT_PREDICT_TIMEOUT_S, low=1, high=86400
         ),

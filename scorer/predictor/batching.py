@@ -7,6 +7,7 @@ come while it lasts go into the next one. Nobody waits for a timer.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import os
 import signal
@@ -16,6 +17,7 @@ from typing import Any
 
 from ..decode import Batch
 from ..errors import FAILED, RequestError, UnansweredError
+from ..packed import Packed, Unpacked
 from . import link as links
 from . import wire
 from .answers import RefusalError
@@ -86,6 +88,44 @@ class BatchingPredictor:
             RequestError: The model refuses the values.
             UnansweredError: There is no answer: too many wait, the call took too long, or the model's code failed.
         """
+        self._require_room(size_bytes)
+        job = Job(
+            rows=batch.rows, methods=methods, size_bytes=size_bytes, future=asyncio.get_running_loop().create_future()
+        )
+        self._queue.add(job)
+        self._schedule()
+        try:
+            return await job.future
+        except RefusalError as refused:
+            pointer = batch.null_pointer if refused.is_about_missing else None
+            raise RequestError(refused.message, code="refused-by-model", pointer=pointer) from None
+
+    async def unpack(self, packed: Packed) -> Unpacked:
+        """Return a table's columns, read in the process that may end of it.
+
+        Raises:
+            RequestError: It is damaged, or too much.
+            UnansweredError: As `predict` does.
+        """
+        size_bytes = len(packed.data)
+        self._require_room(size_bytes)
+        job = Job(
+            rows=[dataclasses.astuple(packed)],
+            methods=wire.UNPACK,
+            size_bytes=size_bytes,
+            future=asyncio.get_running_loop().create_future(),
+            is_unpacking=True,
+        )
+        self._queue.add(job)
+        self._schedule()
+        (kind, *rest) = (await job.future)[0]
+        if kind == "refusal":
+            message, code, status = rest
+            raise RequestError(message, code=code, status=status)
+        names, cells, others = rest
+        return Unpacked(names=names, cells=cells, others=others)
+
+    def _require_room(self, size_bytes: int) -> None:
         queue = self._queue
         if self._has_given_up:
             raise _ending()
@@ -96,16 +136,6 @@ class BatchingPredictor:
                 status=503,
                 retry_after_s=1,
             )
-        job = Job(
-            rows=batch.rows, methods=methods, size_bytes=size_bytes, future=asyncio.get_running_loop().create_future()
-        )
-        queue.add(job)
-        self._schedule()
-        try:
-            return await job.future
-        except RefusalError as refused:
-            pointer = batch.null_pointer if refused.is_about_missing else None
-            raise RequestError(refused.message, code="refused-by-model", pointer=pointer) from None
 
     @property
     def waiting(self) -> int:
@@ -142,9 +172,10 @@ class BatchingPredictor:
         seconds, outcomes, differs = reply
         pieces, self._pieces = self._pieces, []
         self._stop_clock()
-        rows = sum(len(piece.rows) for piece in pieces)
-        self._pace.observe(rows, seconds)
-        self._observer.observe_call(rows)
+        if not pieces[0].job.is_unpacking:
+            rows = sum(len(piece.rows) for piece in pieces)
+            self._pace.observe(rows, seconds)
+            self._observer.observe_call(rows)
         if differs:
             self._queue.stop_merging()
             self._observer.count_end_of_merging()
@@ -171,8 +202,9 @@ class BatchingPredictor:
             job.values = job.values + outcome[1] if job.values else outcome[1]
             job.seconds += seconds
             if len(job.values) == len(job.rows) and not job.future.done():
-                predictions = [value[0] for value in job.values] if len(job.methods) > 1 else job.values
-                self._observer.observe(job.seconds, job.rows, predictions)
+                if not job.is_unpacking:
+                    predictions = [value[0] for value in job.values] if len(job.methods) > 1 else job.values
+                    self._observer.observe(job.seconds, job.rows, predictions)
                 job.future.set_result(job.values)
         elif job.future.done():
             pass  # Its client has gone, or another slice of it failed.
@@ -208,7 +240,9 @@ class BatchingPredictor:
 
     def _is_late(self) -> None:
         self._has_killed = True
-        text = f"The model took longer than {self._timeout_s:g} s to predict."
+        is_unpacking = bool(self._pieces) and self._pieces[0].job.is_unpacking
+        who, what = ("The service", "read the table") if is_unpacking else ("The model", "predict")
+        text = f"{who} took longer than {self._timeout_s:g} s to {what}."
         self._replace(UnansweredError(text, code="predict-timeout", status=504))
 
     def _is_lost(self) -> None:

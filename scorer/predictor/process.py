@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..errors import RequestError
+from ..packed import Packed
 from ..same import same
-from . import wire
+from . import columnar, wire
 from .answers import Answerer, RefusalError
 
 _MOST_TRACEBACK_CHARACTERS = 20_000
@@ -40,6 +42,8 @@ def _die_first() -> None:
 
 def _reply(call: wire.Call, answerer: Answerer) -> wire.Reply:
     methods, parts, is_checked = call
+    if methods == wire.UNPACK:
+        return 0.0, [_unpacked(*parts[0][0])], False
     started = time.perf_counter()
     outcomes = [_outcome(answerer, parts[0], methods)] if len(parts) == 1 else _merged(answerer, parts, methods)
     seconds = time.perf_counter() - started
@@ -66,6 +70,19 @@ def _outcome(answerer: Answerer, rows: Sequence[Any], methods: Sequence[str]) ->
         return "refused", refusal.message, refusal.is_about_missing
     except BaseException:  # noqa: BLE001 - SystemExit as well: it ends no more than this call
         return "failed", traceback.format_exc()[-_MOST_TRACEBACK_CHARACTERS:]
+
+
+def _unpacked(form: Any, data: bytes, wanted: tuple[str, ...] | None, max_rows: int, max_bytes: int) -> wire.Outcome:
+    value: wire.Table | wire.Refusal
+    try:
+        packed = Packed(form=form, data=data, wanted=wanted, max_rows=max_rows, max_bytes=max_bytes)
+        table = columnar.unpack(packed)
+        value = ("table", table.names, table.cells, table.others)
+    except RequestError as refusal:
+        value = ("refusal", refusal.message, refusal.code, refusal.status)
+    except BaseException:  # noqa: BLE001 - a pyarrow that can't be imported, say
+        return "failed", traceback.format_exc()[-_MOST_TRACEBACK_CHARACTERS:]
+    return "values", [value]
 
 
 def _agree(left: Sequence[wire.Outcome], right: Sequence[wire.Outcome]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from ..decode import Batch
+from ..packed import Packed, Unpacked
 
 
 class Predictor(Protocol):
@@ -19,6 +20,14 @@ class Predictor(Protocol):
         Raises:
             RequestError: The model refuses the values of the batch.
             UnansweredError: There is no answer, for no fault of the request's.
+        """
+
+    async def unpack(self, packed: Packed) -> Unpacked:
+        """Return a table's columns.
+
+        Raises:
+            RequestError: It is damaged, or too much.
+            UnansweredError: There is no answer.
         """
 
 

@@ -22,6 +22,8 @@ class Job:
     sent: int = 0
     values: list[Any] = field(default_factory=list)
     seconds: float = 0.0
+    is_unpacking: bool = False
+    """It is no call of the model, and shares none."""
     is_suspect: bool = False
     """A call that it was part of took the predictor with it: it goes alone from now on."""
 
@@ -113,6 +115,7 @@ class Queue:
                 or rows > limit
                 or size_bytes > self._most_bytes
                 or job.methods != pieces[0].job.methods
+                or job.is_unpacking
             ):
                 break
             pieces.append(self._rest(self._short.popleft()))

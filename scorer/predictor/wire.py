@@ -23,6 +23,13 @@ Failed = tuple[Literal["failed"], str]
 """The traceback."""
 Outcome = Values | Refused | Failed
 
+UNPACK = ("unpack",)
+"""Instead of methods, in a call whose only row is a `packed.Packed` as a tuple; its only value is one of these."""
+Table = tuple[Literal["table"], list[str], list[list[Any]], list[str]]
+"""As `packed.Unpacked` has them."""
+Refusal = tuple[Literal["refusal"], str, str, int]
+"""Message, code and status."""
+
 Reply = tuple[float, list[Outcome], bool]
 """The seconds that the call took, the outcome of each request, and whether merging changed an answer."""
 

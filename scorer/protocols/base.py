@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from ..decode import Batch
 from ..encode import dump
 from ..errors import RequestError
+from ..packed import Packed, Unpacked
 
 JSON = "application/json"
 
@@ -52,6 +53,14 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Sealed:
+    """A request whose table has to be unpacked first; `read` gets what came out."""
+
+    packed: Packed
+    read: Callable[[Unpacked], Question]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
     """Why a request gets no prediction, as the error model has it."""
 
@@ -65,8 +74,8 @@ class Problem:
 class ScoringProtocol(Protocol):
     """One protocol's two halves, and how it spells an error."""
 
-    def read(self, request: Request) -> Question:
-        """Return what is asked.
+    def read(self, request: Request) -> Question | Sealed:
+        """Return what is asked, or a table in which it stands.
 
         Raises:
             RequestError: The request is not one of this protocol, or not for this model.

@@ -10,21 +10,25 @@ import csv
 import io
 import re
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 from ..body import check_charset
 from ..decode import Batch, Decoder, parse_json
 from ..encode import dump
-from ..errors import RequestError
+from ..errors import RequestError, too_many_rows
 from ..inputs import array_column
 from ..manifest import Column, ColumnKind, Input
+from ..packed import Form, Packed, Unpacked
 from ..rows import kind_of
-from .base import JSON, Answer, Problem, Question, Request, bare, predictions
+from .base import JSON, Answer, Problem, Question, Request, Sealed, bare, predictions
+from .columnar import FORMS
 from .npy import read_npy
 from .pointers import below
 
 CSV = "text/csv"
 NPY = "application/x-npy"
+
 _KEYS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _TRUTH = {"true": True, "false": False, "True": True, "False": False, "1": True, "0": False}
 _MISSING = {"", "nan", "na", "null", "none"}
@@ -32,17 +36,25 @@ _MISSING = {"", "nan", "na", "null", "none"}
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _INFINITIES = (float("inf"), float("-inf"))
+_ROWS_AT_A_TIME = 500
 _CODES = {400: "BAD_REQUEST", 401: "UNAUTHENTICATED", 404: "NOT_FOUND", 503: "RESOURCE_EXHAUSTED"}
 
 
 class MLflow:
-    """Reads JSON of MLflow's four keys, a bare array as SageMaker has it, CSV with or without a header, and npy."""
+    """Reads JSON of MLflow's four keys, a bare array as SageMaker has it, CSV with or without a header, and npy.
 
-    def __init__(self, spec: Input, decoder: Decoder) -> None:
+    Parquet and Arrow streams too, of up to `max_bytes` when they are unpacked, if `has_pyarrow`.
+    """
+
+    def __init__(self, spec: Input, decoder: Decoder, *, has_pyarrow: bool = False, max_bytes: int = 0) -> None:
         self._decoder = decoder
-        self._table = _CsvTable(spec)
+        self._by_name = spec.kind == "frame"
+        self._columns = tuple(column.name for column in spec.columns) if self._by_name else None
+        self._forms = FORMS if has_pyarrow else {}
+        self._max_bytes = max_bytes
+        self._table = _CsvTable(spec, max_rows=decoder.max_rows)
 
-    def read(self, request: Request) -> Question:
+    def read(self, request: Request) -> Question | Sealed:
         """Read rows of one of the types."""
         media_type, _, parameters = (request.content_type or JSON).partition(";")
         media_type = media_type.strip().lower()
@@ -54,13 +66,29 @@ class MLflow:
             rows, is_bare = self._table.read(request.body, parameters)
             batch = self._decoder.decode(rows)
         elif media_type == NPY:
-            batch, is_bare = self._decoder.decode(read_npy(request.body)), True
+            batch, is_bare = self._decoder.decode(read_npy(request.body, max_rows=self._decoder.max_rows)), True
+        elif media_type in self._forms:
+            return self._sealed(self._forms[media_type], request.body, _as_csv if wants_csv else predictions)
         else:
-            raise RequestError(
-                f"Send {JSON}, {CSV} or {NPY}, not {media_type!r}.", code="unsupported-media-type", status=415
-            )
+            raise _unsupported(media_type)
         render: Callable[[list[Any]], Answer] = _as_csv if wants_csv else bare if is_bare else predictions
         return Question(batch=batch, render=render)
+
+    def _sealed(self, form: Form, body: bytes, render: Callable[[list[Any]], Answer]) -> Sealed:
+        def read(table: Unpacked) -> Question:
+            rows = _transposed(table.cells)
+            if not self._by_name:
+                return Question(batch=self._decoder.decode(rows), render=render)
+            if table.others:
+                absent = [None] * len(table.others)
+                rows = [[*row, *absent] for row in rows]
+            split = {"columns": [*table.names, *table.others], "data": rows}
+            return Question(batch=self._decoder.decode(split), render=render)
+
+        packed = Packed(
+            form=form, data=body, wanted=self._columns, max_rows=self._decoder.max_rows, max_bytes=self._max_bytes
+        )
+        return Sealed(packed=packed, read=read)
 
     def error(self, problem: Problem) -> bytes:
         """Return `{"error_code": …, "message": …}`."""
@@ -89,8 +117,9 @@ class MLflow:
 class _CsvTable:
     """CSV by the kinds of the model's columns: an empty cell is a missing value where the column may have such."""
 
-    def __init__(self, spec: Input) -> None:
+    def __init__(self, spec: Input, *, max_rows: int) -> None:
         self._spec = spec
+        self._max_rows = max_rows
         self._known = {column.name: column for column in spec.columns}
         self._used = [column for column in spec.columns if not column.optional]
 
@@ -98,7 +127,7 @@ class _CsvTable:
         """Return a value for the decoder, and whether there was no header.
 
         Raises:
-            RequestError: It isn't CSV, or a cell isn't of its column's kind.
+            RequestError: It isn't CSV, has too many rows, or a cell isn't of its column's kind.
         """
         try:
             text = body.decode("utf-8-sig")
@@ -106,7 +135,8 @@ class _CsvTable:
             raise RequestError(f"The input is not UTF-8 (byte {error.start}).", code="invalid-csv") from None
         try:
             reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-            lines = [(reader.line_num, line) for line in reader if line]
+            # One more than there may be, and a header.
+            lines = list(islice(((reader.line_num, line) for line in reader if line), self._max_rows + 2))
         except csv.Error as error:
             raise RequestError(f"The input is not CSV: {error}.", code="invalid-csv") from None
         if not lines:
@@ -114,6 +144,8 @@ class _CsvTable:
         first = lines[0][1]
         has_header = self._has_header(first, parameters)
         rows = lines[1:] if has_header else lines
+        if len(rows) > self._max_rows:
+            raise too_many_rows(self._max_rows)
         if self._spec.kind == "frame" and has_header:
             columns: list[Column | None] = [self._known.get(name) for name in first]
             return {"columns": first, "data": [_row(line, columns, number) for number, line in rows]}, False
@@ -138,6 +170,21 @@ class _CsvTable:
         if self._spec.kind != "frame":
             return [array_column(self._spec)] * width
         return list(self._spec.columns) if width == len(self._spec.columns) else self._used
+
+
+def _transposed(columns: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """Return the rows of columns, some at a time: a call of millions would keep the event loop from its turn."""
+    rows: list[list[Any]] = []
+    for start in range(0, len(columns[0]) if columns else 0, _ROWS_AT_A_TIME):
+        rows.extend(map(list, zip(*(cells[start : start + _ROWS_AT_A_TIME] for cells in columns), strict=True)))
+    return rows
+
+
+def _unsupported(media_type: str) -> RequestError:
+    message = f"Send {JSON}, {CSV} or {NPY}, not {media_type!r}."
+    if media_type in FORMS:
+        message = f"For {media_type}, add pyarrow>=14.0.1 to requirements.txt and build again; or send {JSON} or {CSV}."
+    return RequestError(message, code="unsupported-media-type", status=415)
 
 
 def prefers_csv(accept: str) -> bool:

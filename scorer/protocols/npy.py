@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import RequestError
+from ..errors import RequestError, too_many_rows
 
 _MOST_HEADER_BYTES = 64 * 1024
 
 
-def read_npy(body: bytes) -> list[Any]:
+def read_npy(body: bytes, *, max_rows: int) -> list[Any]:
     """Return an array of one or two dimensions as rows; NaN is a missing value.
 
     Raises:
-        RequestError: It is no such array of numbers, or its length isn't that of its shape.
+        RequestError: It is no such array of numbers, its length isn't that of its shape, or it has too many rows.
     """
     file = io.BytesIO(body)
     try:
@@ -34,6 +34,8 @@ def read_npy(body: bytes) -> list[Any]:
         raise _wrong(f"Expected an array of numbers, got one of {dtype}.")
     if not 1 <= len(shape) <= 2 or min(shape) < 0:
         raise _wrong(f"Expected an array of one or two dimensions, got one of the shape {shape}.")
+    if len(shape) == 2 and shape[0] > max_rows:  # One dimension may be one row.
+        raise too_many_rows(max_rows)
     size = math.prod(shape) * dtype.itemsize
     start = file.tell()
     if size != len(body) - start:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import RequestError
+from ..errors import RequestError, too_many_rows
 from ..rows import kind_of
 
 _DTYPES = {
@@ -22,6 +22,9 @@ _DTYPES = {
     **{f"{sign}INT{bits}": f"<{'u' if sign else 'i'}{bits // 8}" for sign in ("", "U") for bits in (8, 16, 32, 64)},
     **{f"FP{bits}": f"<f{bits // 8}" for bits in (16, 32, 64)},
 }
+DATATYPES = (*_DTYPES, "BYTES")
+"""The protocol's names of them."""
+
 _LENGTH = struct.Struct("<I")
 _MOST_DIMENSIONS = 8
 
@@ -67,20 +70,23 @@ class Binary:
             raise _wrong(f"{left} bytes of binary data belong to no input.", "")
 
 
-def read_tensor(value: Any, place: str, binary: Binary) -> Tensor:
+def read_tensor(value: Any, place: str, binary: Binary, *, max_rows: int) -> Tensor:
     """Return an input of a request.
 
     Raises:
-        RequestError: It is none, or its data doesn't fit its shape; nothing is allocated for a shape before that.
+        RequestError: It is none, has too many rows, or its data doesn't fit its shape; nothing is allocated for a
+            shape before that.
     """
     if not isinstance(value, dict):
         raise _wrong(f"Expected an object, got {kind_of(value)}.", place)
     name, datatype = value.get("name"), value.get("datatype")
     if not isinstance(name, str):
         raise _wrong("Expected the name of a tensor.", f"{place}/name")
-    if not isinstance(datatype, str) or (datatype not in _DTYPES and datatype != "BYTES"):
-        raise _wrong(f"Expected one of {', '.join([*_DTYPES, 'BYTES'])}.", f"{place}/datatype")
+    if not isinstance(datatype, str) or datatype not in DATATYPES:
+        raise _wrong(f"Expected one of {', '.join(DATATYPES)}.", f"{place}/datatype")
     shape = _read_shape(value.get("shape"), f"{place}/shape")
+    if shape[0] > max_rows:
+        raise too_many_rows(max_rows)
     size_bytes = _binary_size(value, place)
     if size_bytes is not None:
         if "data" in value:

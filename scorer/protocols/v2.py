@@ -54,7 +54,8 @@ class V2:
         given = asked.get("inputs")
         if not isinstance(given, list) or not given:
             raise RequestError("Expected an array of input tensors.", pointer="/inputs")
-        tensors = [read_tensor(value, f"/inputs/{k}", binary) for k, value in enumerate(given)]
+        most = self._decoder.max_rows
+        tensors = [read_tensor(value, f"/inputs/{k}", binary, max_rows=most) for k, value in enumerate(given)]
         binary.require_end()
         outputs = self._outputs(asked)
         others = tuple(method for method in self._methods[1:] if method in outputs)

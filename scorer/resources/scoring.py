@@ -12,7 +12,7 @@ from ..errors import RequestError
 from ..metrics import Metrics
 from ..observing.observed import PREDICTED, ROUTE
 from ..predictor.protocol import Predictor
-from ..protocols.base import Answer, Problem, Question, Request, ScoringProtocol
+from ..protocols.base import Answer, Problem, Question, Request, ScoringProtocol, Sealed
 from .respond import identify, problem_of, send
 
 _LONG_BYTES = 64 * 1024
@@ -92,11 +92,14 @@ class Scoring:
             model=model,
             version=version,
         )
+        loop = asyncio.get_running_loop()
         if len(body) > _LONG_BYTES:
-            loop = asyncio.get_running_loop()
             question = await loop.run_in_executor(scorer.beside, self._protocol.read, request)
         else:
             question = self._protocol.read(request)
+        if isinstance(question, Sealed):
+            table = await scorer.predictor.unpack(question.packed)
+            question = await loop.run_in_executor(scorer.beside, question.read, table)
         if question.batch.extra:
             scorer.metrics.count_extra(question.batch.extra)
         return question, len(body)

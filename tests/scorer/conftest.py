@@ -77,8 +77,13 @@ def flowers(new_image: NewImage, serve: Serve) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="session")
-def houses(new_image: NewImage, serve: Serve) -> Iterator[Service]:
-    with serve(built(new_image(), models.house_stages(), models.HOUSES)) as service:
+def houses_image(new_image: NewImage) -> Image:
+    return built(new_image(), models.house_stages(), models.HOUSES)
+
+
+@pytest.fixture(scope="session")
+def houses(houses_image: Image, serve: Serve) -> Iterator[Service]:
+    with serve(houses_image) as service:
         yield service
 
 

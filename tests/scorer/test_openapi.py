@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
     response_schema_conformance,
     status_code_conformance,
 )
@@ -25,6 +28,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
+from scorer import manifest as manifests
+from scorer import openapi
+from scorer.manifest import Column, ColumnKind, Input, Model
+from scorer.protocols.mlflow import NPY
+from scorer.protocols.names import Names
 from tests.scorer.conftest import NewImage, Serve, built
 from tests.scorer.image import Image
 from tests.support.service import Service
@@ -76,22 +84,132 @@ def test_what_the_service_refuses_is_not_in_the_schema(houses: Service, wrong: o
     assert not schema(houses.get("/openapi.json").json(), name).is_valid(wrong)
 
 
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+BYTES = ("text/csv", "application/x-npy")
+
+
+@schemathesis.serializer(*BYTES)
+def as_bytes(_context: Any, value: Any) -> bytes:
+    """What schemathesis has no form for is sent as it comes: as text, or as anything else."""
+    return value.encode("utf-8", "replace") if isinstance(value, str) else json.dumps(value).encode()
+
+
+def send_anything(service: Service, found: Any, examples: int) -> None:
+    """Send requests of one operation that its description allows, and hold the answers against it."""
+    operation = found.ok()
+
+    @hypothesis.settings(
+        max_examples=examples, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+    )
+    @hypothesis.given(case=operation.as_strategy())
+    def send(case: Any) -> None:
+        case.call_and_validate(base_url=f"http://127.0.0.1:{service.port}", checks=CHECKS)
+
+    send()
+
+
 def test_nothing_that_is_sent_is_answered_by_5xx_or_against_the_description(service: Service) -> None:
     described = schemathesis.openapi.from_dict(service.get("/openapi.json").json())
     (found,) = described.include(path="/predict").get_all_operations()
-    operation: Any = found
+    send_anything(service, found, EXAMPLES)
 
-    @hypothesis.settings(
-        max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+
+@pytest.mark.parametrize("name", ["spam", "houses"])
+def test_every_path_answers_as_it_is_described(name: str, request: pytest.FixtureRequest) -> None:
+    service: Service = request.getfixturevalue(name)
+    described = schemathesis.openapi.from_dict(service.get("/openapi.json").json())
+    found: list[Any] = list(described.exclude(path="/predict").get_all_operations())
+    assert {each.ok().path for each in found} >= {"/v2/models/{model}/infer", "/invocations", "/score", "/"}
+    for each in found:
+        send_anything(service, each, EXAMPLES // 4 if each.ok().method.upper() == "POST" else 1)
+
+
+SCORED = {
+    "/v1/models/{model}:predict": "ErrorText",
+    "/v2/models/{model}/infer": "ErrorText",
+    "/v2/models/{model}/versions/{version}/infer": "ErrorText",
+    "/invocations": "MLflowError",
+    "/score": "ErrorText",
+    "/vertex": "ErrorText",
+}
+
+
+@pytest.fixture(scope="module")
+def routed(spam_image: Image, serve: Serve) -> Iterator[Service]:
+    names = {"NACHLASS_MODEL_NAME": "mail,old-mail", "AIP_PREDICT_ROUTE": "/vertex", "AIP_HEALTH_ROUTE": "/up"}
+    with serve(spam_image, **names) as service:
+        yield service
+
+
+def path_of(document: Any, template: str) -> str:
+    """Return a path with the first value that is described for each of its parameters."""
+    for parameter in document["paths"][template].get("parameters", ()):
+        template = template.replace(f"{{{parameter['name']}}}", parameter["schema"]["enum"][0])
+    return template
+
+
+@pytest.mark.parametrize("template", SCORED)
+@pytest.mark.parametrize("name", ["routed", "flowers", "houses"])
+def test_the_example_of_each_protocol_is_answered_as_described(
+    template: str, name: str, request: pytest.FixtureRequest
+) -> None:
+    service: Service = request.getfixturevalue(name)
+    document = service.get("/openapi.json").json()
+    if template == "/vertex" and name != "routed":
+        assert template not in document["paths"]
+        return
+    operation = document["paths"][template]["post"]
+    body = operation["requestBody"]["content"]["application/json"]
+    within({"schema": body["schema"]}, document).validate(body["example"])
+    answer = service.post(path_of(document, template), json_body=body["example"])
+    assert answer.status == 200, answer.text
+    within(operation["responses"]["200"]["content"]["application/json"], document).validate(answer.json())
+    refused = service.post(path_of(document, template), json_body=5)
+    assert refused.status == 400
+    schema(document, SCORED[template]).validate(refused.json())
+    assert operation["responses"]["400"]["content"]["application/json"]["schema"]["$ref"].endswith(SCORED[template])
+
+
+def within(content: Any, document: Any) -> Draft202012Validator:
+    return Draft202012Validator({**content["schema"], "components": document["components"]})
+
+
+def test_names_versions_and_tensors_are_the_model_s(routed: Service, houses: Service) -> None:
+    document = routed.get("/openapi.json").json()
+    validate(document)
+    assert document["paths"]["/v1/models/{model}"]["parameters"][0]["schema"] == {"enum": ["mail", "old-mail"]}
+    assert "/up" in document["paths"]
+    metadata = routed.get("/v2/models/mail").json()
+    schema(document, "ModelMetadata").validate(metadata)
+    tensor = schema(document, "InputTensor")
+    assert tensor.is_valid({"name": "text", "datatype": "BYTES", "shape": [2, 1], "data": ["a", "b"]})
+    assert not tensor.is_valid({"name": "text", "datatype": "FP64", "shape": [2, 1], "data": [1.0, 2.0]})
+    assert not tensor.is_valid({"name": "text", "datatype": "BYTES", "shape": [2, 2], "data": ["a"] * 4})
+    column = schema(houses.get("/openapi.json").json(), "InputTensor")
+    assert column.is_valid({"name": "rooms", "datatype": "INT64", "shape": [2], "data": [1, 2]})
+    assert not column.is_valid({"name": "rooms", "datatype": "BYTES", "shape": [2], "data": ["1", "2"]})
+    assert not column.is_valid({"name": "owner", "datatype": "BYTES", "shape": [2], "data": ["1", "2"]})
+
+
+def test_the_document_of_a_thousand_columns_is_not_long(image: Image) -> None:
+    image.write_stages([b"nothing loads it"])
+    kinds: list[ColumnKind] = ["number", "integer", "boolean", "string"]
+    columns = tuple(
+        Column(name=f"a column of this table, number {i}", kind=kinds[i % 4], nullable=i % 3 == 0) for i in range(1000)
     )
-    @hypothesis.given(case=operation.ok().as_strategy())
-    def send(case: Any) -> None:
-        case.call_and_validate(
-            base_url=f"http://127.0.0.1:{service.port}",
-            checks=[not_a_server_error, status_code_conformance, response_schema_conformance],
-        )
-
-    send()
+    spec = Input(kind="frame", width=1000, columns=columns)
+    example = {column.name: None for column in columns}
+    model = Model(task="regressor", classes=(), input=spec, sample_shape=(2, 1000), example=example)
+    document = openapi.document(
+        dataclasses.replace(manifests.read(image.manifest_file), model=model),
+        Names(name="a-model", aliases=frozenset(), version="1"),
+        is_strict=False,
+        has_notebooks=True,
+        binary=(NPY,),
+        routes={},
+    )
+    assert len(json.dumps(document)) < 450_000
+    validate(document)
 
 
 # --- outputs ---

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scorer.decode import Decoder
 from scorer.errors import RequestError
 from scorer.manifest import Model
-from scorer.protocols.base import Request, ScoringProtocol
+from scorer.protocols.base import Question, Request, ScoringProtocol
 from scorer.protocols.mlflow import MLflow
 from scorer.protocols.names import Names
 from scorer.protocols.v1 import V1
@@ -44,11 +44,17 @@ def v2(spec: Any) -> ScoringProtocol:
     return V2(model(spec), Decoder(spec), NAMES)
 
 
+def question(protocol: ScoringProtocol, request: Request) -> Question:
+    found = protocol.read(request)
+    assert isinstance(found, Question)
+    return found
+
+
 def ask(protocol: ScoringProtocol, request: Request) -> None:
     """Read a request, which has to be a question or a refusal."""
     refusal: RequestError | None = None
     try:
-        rows = protocol.read(request).batch.rows
+        rows = question(protocol, request).batch.rows
     except RequestError as error:
         refusal, rows = error, ()
     if refusal is None:
@@ -142,8 +148,8 @@ def test_any_npy_is_a_question_or_a_refusal(body: bytes) -> None:
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_arrays_of_numbers_are_read_as_they_are(dtype: str, order: Any) -> None:
     array = np.array([[1, 2], [3, 4], [5, 6]], dtype=dtype, order=order)
-    question = mlflow(ARRAY).read(Request(body=saved(array), content_type="application/x-npy"))
-    assert [list(row) for row in question.batch.rows] == [[1, 2], [3, 4], [5, 6]]
+    asked = question(mlflow(ARRAY), Request(body=saved(array), content_type="application/x-npy"))
+    assert [list(row) for row in asked.batch.rows] == [[1, 2], [3, 4], [5, 6]]
 
 
 def test_a_column_may_have_a_name_that_means_something_else() -> None:
@@ -151,8 +157,8 @@ def test_a_column_may_have_a_name_that_means_something_else() -> None:
     (column, *_) = FRAME.columns
     spec = type(FRAME)(kind="frame", width=1, columns=(type(column)(name="data", kind="number", dtype="float64"),))
     tensor = {"name": "data", "shape": [2], "datatype": "FP64", "data": [1.5, 2.5]}
-    question = v2(spec).read(Request(body=json.dumps({"inputs": [tensor]}).encode()))
-    assert [list(row) for row in question.batch.rows] == [[1.5], [2.5]]
+    asked = question(v2(spec), Request(body=json.dumps({"inputs": [tensor]}).encode()))
+    assert [list(row) for row in asked.batch.rows] == [[1.5], [2.5]]
     wrong = {**tensor, "datatype": "BYTES", "data": ["1", "2"]}
     with pytest.raises(RequestError) as refusal:
         v2(spec).read(Request(body=json.dumps({"inputs": [wrong]}).encode()))

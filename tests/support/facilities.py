@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.pythons import ROOT, find_python
+from tests.support.pythons import ROOT, find_python, installed_lock, this_python
 
 TOOLS = ROOT / ".tools" / "lifecycle"
 
@@ -29,8 +29,8 @@ SKIP_PREFIX = "needs "
 def require(name: str) -> None:
     """Skip the calling test when the machine lacks `name`; fail it when NACHLASS_TEST_REQUIRE names it.
 
-    `name` is "lifecycle", "docker", "files", "root", an interpreter like "python3.12", or a program: "git", "mount",
-    "setpriv", "chromium", "prometheus".
+    `name` is "lifecycle", "clients" (`locks/clients.txt`), "docker", "files", "prometheus", "root", an interpreter like
+    "python3.12", or a program: "chromium", "curl", "git", "mount", "setpriv".
     """
     reason = _interpreter(name) if name.startswith("python") else _CHECKS[name]()
     if not reason:
@@ -89,6 +89,14 @@ def _docker() -> str | None:
     return None if asked.returncode == 0 else f"no docker engine answers ({asked.stderr.strip()})"
 
 
+def _clients() -> str | None:
+    try:
+        installed_lock(this_python(), "clients")
+    except AssertionError as error:
+        return f"locks/clients.txt can't be installed: {' '.join(str(error).split())[-300:]}"
+    return None
+
+
 def _files() -> str | None:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return None if limit > MANY_FILES else f"a process may open {limit} files, and it takes {MANY_FILES}"
@@ -96,9 +104,10 @@ def _files() -> str | None:
 
 _CHECKS: dict[str, Callable[[], str | None]] = {
     "lifecycle": _lifecycle,
+    "clients": _clients,
     "docker": _docker,
     "files": _files,
     "prometheus": _prometheus,
     "root": _root,
-    **{name: _program(name) for name in ("git", "mount", "setpriv", "chromium")},
+    **{name: _program(name) for name in ("chromium", "curl", "git", "mount", "setpriv")},
 }
