@@ -10,6 +10,7 @@ from typing import Any
 
 from . import manifest as manifests
 from . import model as models
+from .errors import StageError
 from .manifest import Manifest, ManifestError, Model
 from .predictor.answers import ignore_missing_names
 from .publication import Published
@@ -52,6 +53,15 @@ def load(path: Path) -> Service:
     return Service(
         manifest=manifest, model=manifest.model, pipeline=pipeline, provenance=_provenance(path.parent / PROVENANCE)
     )
+
+
+def describe(error: StageError, path: Path) -> str:
+    """Say which stage of the manifest at `path` can't be loaded, and why."""
+    where = ""
+    if error.stage is not None:
+        stage = manifests.read(path).stages[error.stage]
+        where = f"Stage {error.stage + 1} ({stage.notebook}): "
+    return f"The model can't be served. {where}{error.message}"
 
 
 def _provenance(file: Path) -> Any:
