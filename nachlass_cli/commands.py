@@ -11,6 +11,7 @@ from nachlass_cli.build import BuildFailedError, build
 from nachlass_cli.check import check_service
 from nachlass_cli.errors import CliError, InternalError, SystemCallFailedError
 from nachlass_cli.interruption import Interrupted, Supervisor
+from nachlass_cli.score import score
 from nachlass_cli.serve import find_build, serve
 
 
@@ -47,6 +48,8 @@ def _dispatch(command: arguments.Command) -> None:
     match command:
         case arguments.ServeCommand():
             serve(*find_build(command.directory.expanduser()), command.port)
+        case arguments.ScoreCommand():
+            score(*find_build(command.directory.expanduser()), command.words)
         case arguments.CacheListCommand() | arguments.CacheExplainCommand() | arguments.CachePruneCommand():
             with Supervisor() as supervisor:
                 cache.answer(command, supervisor)

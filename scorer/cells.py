@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .errors import RequestError
@@ -13,8 +13,8 @@ from .manifest import Column, ColumnKind, Input
 _TRUTH = {"true": True, "false": False, "True": True, "False": False, "1": True, "0": False}
 _MISSING = {"", "nan", "na", "null", "none"}
 # What float() takes and JSON doesn't, like 1_000 and digits of other scripts, is no number here either.
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
-_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_NUMBER = re.compile(r"([+-]?[0-9]{1,19})|[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+"""Its group is an integer."""
 _INFINITIES = (float("inf"), float("-inf"))
 
 
@@ -34,28 +34,47 @@ def columns_by_position(spec: Input, width: int) -> Sequence[Column]:
     return spec.columns if width == len(spec.columns) else used
 
 
-def read_cell(text: str, column: Column | None) -> Any:
-    """Return the JSON value that a cell is for a column; for none, what it looks like.
+def cell_reader(column: Column | None) -> Callable[[str], Any]:
+    """Return what makes a JSON value of a column's cell, or without a column a value of what the cell looks like.
 
-    Raises:
-        RequestError: It isn't of the column's kind.
+    It raises a RequestError where a cell isn't of its column's kind.
     """
     kind: ColumnKind = "any" if column is None or column.optional else column.kind
     if kind in ("string", "datetime"):
-        return None if not text and column is not None and column.nullable else text
-    text = text.strip()
+        return _text_or_none if column is not None and column.nullable else str
+    name = "" if column is None else column.name
+
+    def read(text: str) -> Any:
+        found = _NUMBER.fullmatch(text)
+        return _other(text.strip(), kind, name) if found is None or kind == "boolean" else _number(found, name)
+
+    return read
+
+
+def _text_or_none(text: str) -> str | None:
+    return text or None
+
+
+def _other(text: str, kind: ColumnKind, name: str) -> Any:
     if text.lower() in _MISSING:
         return None
     if kind == "boolean":
         return _TRUTH.get(text, text)
-    if _NUMBER.fullmatch(text):
-        value = int(text) if _INTEGER.fullmatch(text) else float(text)
-        if value in _INFINITIES:
-            raise _wrong(f"{text[:100]} is too large for a number.", column)
-        return value
+    if (found := _NUMBER.fullmatch(text)) is not None:  # There were spaces around it.
+        return _number(found, name)
     if kind == "any":
         return text
-    raise _wrong(f"Expected a number, got {text[:100]!r}.", column)
+    raise _wrong(f"Expected a number, got {text[:100]!r}.", name)
+
+
+def _number(found: re.Match[str], name: str) -> int | float:
+    text = found[0]
+    if found.lastindex:
+        return int(text)
+    value = float(text)
+    if value in _INFINITIES:
+        raise _wrong(f"{text[:100]} is too large for a number.", name)
+    return value
 
 
 def spelled(value: Any) -> Any:
@@ -63,6 +82,5 @@ def spelled(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
 
-def _wrong(message: str, column: Column | None) -> RequestError:
-    prefix = f"Column {column.name!r}: " if column is not None and column.name else ""
-    return RequestError(prefix + message, code="wrong-value")
+def _wrong(message: str, name: str) -> RequestError:
+    return RequestError(f"Column {name!r}: {message}" if name else message, code="wrong-value")

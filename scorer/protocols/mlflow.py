@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..body import check_charset
-from ..cells import columns_by_position, has_header, read_cell, spelled
+from ..cells import cell_reader, columns_by_position, has_header, spelled
 from ..decode import Batch, Decoder, parse_json
 from ..encode import dump
 from ..errors import RequestError
-from ..manifest import Column, Input
+from ..manifest import Input
 from ..rows import kind_of
 from .base import JSON, Answer, Problem, Question, Request, bare, predictions
 from .npy import read_npy
@@ -107,14 +107,14 @@ class _CsvTable:
         is_header = self._is_header(first, parameters)
         rows = lines[1:] if is_header else lines
         if self._spec.kind == "frame" and is_header:
-            columns: list[Column | None] = [self._known.get(name) for name in first]
-            return {"columns": first, "data": [_row(line, columns, number) for number, line in rows]}, False
+            readers = [cell_reader(self._known.get(name)) for name in first]
+            return {"columns": first, "data": [_row(line, readers, number) for number, line in rows]}, False
         if self._spec.kind == "text":
             if any(len(line) != 1 for _, line in rows):
                 raise RequestError("Expected one text a line; quote texts that have commas.", code="invalid-csv")
             return [line[0] for _, line in rows], not is_header
-        positions = columns_by_position(self._spec, len(rows[0][1]) if rows else 0)
-        return [_row(line, positions, number) for number, line in rows], not is_header
+        readers = [cell_reader(each) for each in columns_by_position(self._spec, len(rows[0][1]) if rows else 0)]
+        return [_row(line, readers, number) for number, line in rows], not is_header
 
     def _is_header(self, line: Sequence[str], parameters: str) -> bool:
         for parameter in parameters.split(";"):
@@ -138,11 +138,11 @@ def prefers_csv(accept: str) -> bool:
     raise RequestError(f"Answers are {JSON} or {CSV}.", code="not-acceptable", status=406)
 
 
-def _row(line: Sequence[str], columns: Sequence[Column | None], number: int) -> list[Any]:
-    if len(line) != len(columns):
-        raise RequestError(f"Line {number} has {len(line)} cells, not {len(columns)}.", code="invalid-csv")
+def _row(line: Sequence[str], readers: Sequence[Callable[[str], Any]], number: int) -> list[Any]:
+    if len(line) != len(readers):
+        raise RequestError(f"Line {number} has {len(line)} cells, not {len(readers)}.", code="invalid-csv")
     try:
-        return [read_cell(text, column) for text, column in zip(line, columns, strict=True)]
+        return [read(text) for text, read in zip(line, readers, strict=True)]
     except RequestError as error:
         raise RequestError(f"Line {number}: {error.message}", code=error.code) from error
 

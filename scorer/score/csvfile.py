@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
-from ..cells import columns_by_position, has_header, read_cell, spelled
+from ..cells import cell_reader, columns_by_position, has_header, spelled
 from ..errors import RequestError
 from ..manifest import Column, ColumnKind, Input
 from .arguments import Header
@@ -57,6 +57,7 @@ class CsvReader:
                 self.note = (
                     f"The first line, {cells[0][:100]!r}, is taken as a text: --header present says it is a name."
                 )
+        self._readers = [(i, cell_reader(column)) for i, column in zip(self._positions, self._columns, strict=True)]
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield all rows."""
@@ -93,8 +94,7 @@ class CsvReader:
             message = f"Expected {self._width} cells, got {len(cells)}."
             return BadRow(line=line, error=message, code="invalid-csv", row=self._shown(cells))
         try:
-            columns = zip(self._positions, self._columns, strict=True)
-            return Row(line, [read_cell(cells[position], column) for position, column in columns], cells)
+            return Row(line, [read(cells[position]) for position, read in self._readers], cells)
         except RequestError as error:
             return BadRow(line=line, error=error.message, code=error.code, row=self._shown(cells))
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from dataclasses import dataclass
 
 from .stopping import Status, StopError
 
 _INPUT, _OUTPUT, _ERRORS = 0, 1, 2
+_FIRST_OTHER = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +44,7 @@ def require_open(descriptor: int | None, status: Status, name: str) -> int:
 
 def _copy(number: int) -> int | None:
     try:
-        return os.dup(number)
+        # Not one of the three, also where one of them is closed.
+        return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _FIRST_OTHER)
     except OSError:
         return None
