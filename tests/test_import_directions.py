@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "nachlass_bp/publishing": {"mistune", "nh3", "pygments"},
     "scorer": {
         *("falcon", "gunicorn", "orjson", "prometheus_client", "uvicorn", "uvicorn_worker"),
-        *("joblib", "numpy", "pandas", "skops", "sklearn"),
+        *("joblib", "numpy", "pandas", "pyarrow", "skops", "sklearn"),
     },
     "nachlass_cli": {"pathspec", "toml", "tomli"},
 }

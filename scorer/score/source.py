@@ -85,7 +85,7 @@ class Source:
             raise StopError(Status.NO_INPUT, f"{self.name} is empty.")
         if self.first.startswith(b"PAR1"):
             return "parquet"
-        return "jsonl" if self.first.removeprefix(_BOM)[:1] in (b"{", b"[") else "csv"
+        return "jsonl" if self.first.removeprefix(_BOM).lstrip()[:1] in (b"{", b"[") else "csv"
 
     def fractions(self) -> Iterator[float | None]:
         """Yield, each time, how much of the input has been read, None where its size isn't known."""
