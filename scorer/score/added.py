@@ -27,12 +27,12 @@ class Added:
         return [_finite(value) for value in _flat(answer)]
 
 
-def added_columns(model: Model, *, example: Any, prefix: str) -> Added:
+def added_columns(model: Model, *, probabilities: Sequence[Any] | None, prefix: str) -> Added:
     """Return what is added.
 
     Args:
         model: What is known of the model.
-        example: An answer with probabilities to a row of the model's, None where they are not wanted.
+        probabilities: As many as a row has, in lists if it has some for each output; None where they are not wanted.
         prefix: How the names begin.
     """
     count = model.outputs
@@ -40,11 +40,10 @@ def added_columns(model: Model, *, example: Any, prefix: str) -> Added:
     kinds: list[ColumnKind | None] = [_prediction_kind(model)] * len(predictions)
     methods: tuple[str, ...] = ("predict",)
     names = predictions
-    if example is not None:
+    if probabilities is not None:
         methods = ("predict", "predict_proba")
-        probabilities = [f"probability_{name}" for name in _classes(model, example[1])]
-        names = [*predictions, *probabilities]
-        kinds += ["number"] * len(probabilities)
+        names = [*predictions, *(f"probability_{name}" for name in _classes(model, probabilities))]
+        kinds += ["number"] * (len(names) - len(predictions))
     return Added(methods=methods, names=tuple(prefix + name for name in names), kinds=tuple(kinds))
 
 

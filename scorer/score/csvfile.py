@@ -7,6 +7,7 @@ import io
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from ..cells import cell_reader, columns_by_position, has_header, spelled
@@ -19,6 +20,8 @@ from .stopping import Status, StopError
 from .table import positions_by_name, unclear, used_columns
 
 _BOM = "\ufeff"
+_LINE_BYTES = 256
+"""What a line takes besides its text: a quote without an end may be followed by very many short ones."""
 
 
 class CsvReader:
@@ -198,7 +201,7 @@ class _Records:
     @property
     def line_end(self) -> str:
         """How the last record ended."""
-        return "\r\n" if self._feed.texts and self._feed.texts[-1].endswith("\r\n") else "\n"
+        return "\r\n" if self._feed.given and self._feed.given[-1].text.endswith("\r\n") else "\n"
 
     def __iter__(self) -> _Records:
         return self
@@ -213,14 +216,14 @@ class _Records:
                 self.size = feed.size
                 return self._bad(error)
             self.size = feed.size
-            if feed.problem is not None:
-                return BadRow(line=feed.line, error=feed.problem, code="invalid-csv", row=feed.shown())
+            if (problem := feed.problem) is not None:
+                return BadRow(line=feed.line, error=problem, code="invalid-csv", row=feed.shown())
             if cells:
                 return feed.line, cells
 
     def _bad(self, error: Exception) -> BadRow:
         feed = self._feed
-        is_open = "unexpected end of data" in str(error) or (isinstance(error, LineTooLongError) and feed.texts)
+        is_open = "unexpected end of data" in str(error) or (isinstance(error, LineTooLongError) and feed.given)
         if is_open:
             # A quote without its other half took what follows for its own: only its line is bad.
             feed.take_back()
@@ -230,49 +233,65 @@ class _Records:
         return BadRow(line=feed.line, error=message, code="invalid-csv", row=feed.shown())
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of the input; `problem` is why it is none, and then `text` is as near as can be."""
+
+    number: int
+    text: str
+    problem: str | None
+
+
 class _Feed:
     """Gives csv.reader its lines, and remembers those of the present record."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
-        self._again: deque[tuple[int, str]] = deque()
+        self._again: deque[_Line] = deque()
         self.begin()
 
     def begin(self) -> None:
         """Forget the last record."""
-        self.line = self._again[0][0] if self._again else self._lines.number + 1
-        self.texts: list[str] = []
+        self.given: list[_Line] = []
         self.size = 0
-        self.problem: str | None = None
+
+    @property
+    def line(self) -> int:
+        """Where the record begins; with no line of it given, the line that was too long."""
+        return self.given[0].number if self.given else self._lines.number
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the first wrong line of the record."""
+        return next((line.problem for line in self.given if line.problem), None)
 
     def take_back(self) -> None:
         """Give all lines but the first again."""
-        self._again.extendleft(reversed(list(enumerate(self.texts[1:], start=self.line + 1))))
-        del self.texts[1:]
+        self._again.extendleft(reversed(self.given[1:]))
+        del self.given[1:]
 
     def shown(self) -> str:
         """Return the record as it stands, as far as it could be read."""
-        text = "".join(self.texts).rstrip("\r\n")
+        text = "".join(line.text for line in self.given).rstrip("\r\n")
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
     def __iter__(self) -> _Feed:
         return self
 
     def __next__(self) -> str:
-        if self._again:
-            text = self._again.popleft()[1]
-            size = len(text)
-        else:
-            line = next(self._lines)
-            size = len(line)
-            try:
-                text = line.decode()
-            except UnicodeDecodeError as error:
-                # Read on, so that the record ends where it ends.
-                text = line.decode("utf-8", "surrogateescape")
-                self.problem = f"Byte {error.start + 1} of line {self._lines.number} is not UTF-8."
-        self.size += size
-        self.texts.append(text)
-        if self.size > MOST_RECORD_BYTES and len(self.texts) > 1:
+        line = self._again.popleft() if self._again else self._read()
+        self.given.append(line)
+        self.size += len(line.text) + _LINE_BYTES
+        if self.size > MOST_RECORD_BYTES and len(self.given) > 1:
             raise LineTooLongError
-        return text
+        return line.text
+
+    def _read(self) -> _Line:
+        raw = next(self._lines)
+        number = self._lines.number
+        try:
+            return _Line(number, raw.decode(), None)
+        except UnicodeDecodeError as error:
+            # Read on, so that the record ends where it ends.
+            text = raw.decode("utf-8", "surrogateescape")
+            return _Line(number, text, f"Byte {error.start + 1} of line {number} is not UTF-8.")

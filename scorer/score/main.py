@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from .. import service as services
 from ..decode import Decoder
@@ -44,6 +46,10 @@ def main(words: list[str], directory: str) -> int:
         except Interrupted as interrupted:
             progress.stop()
             return 128 + interrupted.number
+        except Exception:  # noqa: BLE001 - left to Python, it would end with the status of bad rows
+            progress.stop()
+            sys.stderr.write(f"{traceback.format_exc()}nachlass: This is a fault of the model or of nachlass.\n")
+            return Status.FAULT
 
 
 def _resolved(options: Options, directory: Path) -> Options:
@@ -107,14 +113,20 @@ def _load() -> Service:
 
 
 def _added(options: Options, service: Service, decoder: Decoder, answerer: Answerer) -> Added:
-    """Return what is added; how many probabilities there are, an answer to the model's own example tells."""
+    """Return what is added.
+
+    Raises:
+        StopError: Probabilities are asked for, and the model has none.
+    """
     model = service.model
-    example = None
+    probabilities: Sequence[Any] | None = None
     if options.with_probabilities:
         if "predict_proba" not in model.methods:
             raise StopError(Status.USAGE, "The model has no probabilities.")
-        (example,) = answerer.answer(decoder.decode([model.example]).rows, ("predict", "predict_proba"))
-    return added_columns(model, example=example, prefix=options.prefix)
+        probabilities = model.classes
+        if not probabilities:  # Of several outputs, an answer tells how many each has.
+            (probabilities,) = answerer.answer(decoder.decode([model.example]).rows, ("predict_proba",))
+    return added_columns(model, probabilities=probabilities, prefix=options.prefix)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ class Status(IntEnum):
     TOO_MANY_BAD = 65
     NO_INPUT = 66
     NO_MODEL = 69
+    FAULT = 70
     NO_OUTPUT = 74
     NO_CONFIGURATION = 78
     INTERRUPTED = 130

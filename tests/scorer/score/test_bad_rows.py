@@ -115,6 +115,14 @@ def test_too_many_bad_rows_stop_the_run(flower_image: Image, tmp_path: Path) -> 
     assert kept(flower_image, tmp_path, *words, rows="1,2,3,4\n" + "1\n" * 2)[0].status == 1
 
 
+def test_quote_without_an_end_takes_one_line_with_it_and_not_the_rest(spam_image: Image, tmp_path: Path) -> None:
+    rows = 'tasty\n"tasty\n' + "tasty\n" * 150_000
+    scored, bad = kept(spam_image, tmp_path, rows=rows)
+    assert scored.status == 1
+    assert [(each["line"], each["error"]) for each in bad] == [(2, "A quote has no end.")]
+    assert scored.out.count(b"tasty,spam\n") == 150_001
+
+
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_line_without_an_end_is_bad_and_not_memory(spam_image: Image, form: str, tmp_path: Path) -> None:
     good = "tasty" if form == "csv" else '"tasty"'

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from sklearn.tree import DecisionTreeClassifier
 
 from tests.scorer import models
+from tests.scorer.conftest import NewImage, built
 from tests.scorer.image import Image
 from tests.scorer.score.scoring import closing, columns, score
 from tests.support.service import Service
@@ -61,6 +63,17 @@ def test_probabilities_have_the_names_of_their_classes(flower_image: Image, flow
     assert [list(map(float, row)) for row in columns(table, *names)] == [
         list(answer["probabilities"].values()) for answer in answers
     ]
+
+
+def test_several_outputs_have_a_column_each(new_image: NewImage) -> None:
+    pairs = [["a", "x"], ["b", "y"], ["b", "z"], ["a", "x"]]
+    image = built(new_image(), [DecisionTreeClassifier().fit(models.FLOWERS, pairs)], models.FLOWERS)
+    table = score(image, "--probabilities", rows="w,x,y,z\n" + FLOWERS).csv()
+    outputs = ["prediction_1", "prediction_2"]
+    numbers = [f"probability_{name}" for name in ("1_1", "1_2", "2_1", "2_2", "2_3")]
+    assert table[0] == ["w", "x", "y", "z", *outputs, *numbers]
+    assert columns(table, *outputs) == [("a", "x"), ("b", "y"), ("b", "z")]
+    assert columns(table, *numbers)[2] == ("0.0", "1.0", "0.0", "0.0", "1.0")
 
 
 def test_model_without_probabilities_says_so(line_image: Image) -> None:
