@@ -124,7 +124,7 @@ def _added(options: Options, service: Service, decoder: Decoder, answerer: Answe
         if "predict_proba" not in model.methods:
             raise StopError(Status.USAGE, "The model has no probabilities.")
         probabilities = model.classes
-        if not probabilities:  # Of several outputs, an answer tells how many each has.
+        if model.outputs is not None or not probabilities:  # Of several outputs, an answer tells how many each has.
             (probabilities,) = answerer.answer(decoder.decode([model.example]).rows, ("predict_proba",))
     return added_columns(model, probabilities=probabilities, prefix=options.prefix)
 
