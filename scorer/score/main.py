@@ -165,6 +165,7 @@ def _pass(  # noqa: PLR0913 - everything meets here
 ) -> int:
     """Pass all rows from the reader through the model to the writer; return how many there were."""
     rows = 0
+    progress.begin()
     for chunk in reader.chunks():
         answered, faulty = scorer.score(chunk.rows)
         found = [

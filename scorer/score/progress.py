@@ -16,7 +16,7 @@ class Progress:
         self._stream = stream
         self._is_quiet = is_quiet
         self._is_terminal = stream.isatty() and not is_quiet
-        self._began = time.monotonic()
+        self._began = self._reading_since = time.monotonic()
         self._shown_at = 0.0
         self._width = 0
 
@@ -26,13 +26,17 @@ class Progress:
             self._clear()
             self._write(f"{text}\n")
 
+    def begin(self) -> None:
+        """Measure the speed from now on: the model is loaded."""
+        self._reading_since = time.monotonic()
+
     def update(self, rows: int, fraction: float | None) -> None:
         """Show how many rows are done, and how much of the input that is, where that is known."""
         now = time.monotonic()
         if not self._is_terminal or now - self._shown_at < _PAUSE_S:
             return
         self._shown_at = now
-        rate = rows / max(now - self._began, 1e-9)
+        rate = rows / max(now - self._reading_since, 1e-9)
         text = f"{rows:,} rows, {rate:,.0f} rows/s"
         if fraction is not None:
             done = int(fraction * _BAR_WIDTH)
