@@ -256,8 +256,9 @@ def _sharing(model: Model) -> list[str]:
 
 
 def _export(room: Room, facts: Facts) -> None:
-    command = [str(room.user.executable), str(room.service.launcher), "web"]
-    web = launch.Process(type="web", command=command, default=True)
-    launch.write(room.context.layers_dir, [web], facts.labels)
+    command = [str(room.user.executable), str(room.service.launcher)]
+    web = launch.Process(type="web", command=[*command, "web"], default=True)
+    score = launch.Process(type="score", command=[*command, "score"])
+    launch.write(room.context.layers_dir, [web, score], facts.labels)
     for line in facts.lines:
         room.output.step(line)

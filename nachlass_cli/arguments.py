@@ -56,6 +56,14 @@ class ServeCommand:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ScoreCommand:
+    """`nachlass score`; `words` are for the process `score` of what was built."""
+
+    directory: Path
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CacheListCommand:
     """`nachlass cache ls`; `output` is the directory that the person named, if any."""
 
@@ -84,7 +92,7 @@ class CachePruneCommand:
 
 
 CacheCommand = CacheListCommand | CacheExplainCommand | CachePruneCommand
-Command = BuildCommand | RunCommand | ServeCommand | CacheCommand
+Command = BuildCommand | RunCommand | ServeCommand | ScoreCommand | CacheCommand
 
 
 def parse(arguments: list[str]) -> Command:
@@ -95,12 +103,14 @@ def parse(arguments: list[str]) -> Command:
         values.second = rest.pop()  # argparse stops looking for optional words after the first of them.
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    name: Literal["build", "serve", "run", "cache"] = values.command
+    name: Literal["build", "serve", "score", "run", "cache"] = values.command
     match name:
         case "cache":
             return _cache_command(values)
         case "serve":
             return ServeCommand(directory=values.directory, port=values.port)
+        case "score":
+            return ScoreCommand(directory=values.directory, words=tuple(values.words))
         case "build":
             return BuildCommand(options=_build_options(values))
         case "run":
@@ -158,6 +168,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_port(serve)
 
+    _add_score(commands)
+
     run = commands.add_parser("run", help="build, then serve", allow_abbrev=False)
     _add_build_arguments(run)
     _add_port(run)
@@ -169,6 +181,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_cache_commands(commands.add_parser("cache", help="look at what is kept between builds", allow_abbrev=False))
     return parser
+
+
+def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    score = commands.add_parser(
+        "score",
+        help="predict for the rows of a file or of the standard input",
+        usage="nachlass score DIR [INPUT] [OPTION …]",
+        description="Predict for every row of INPUT, or of the standard input, by the model that was built last. "
+        "Options, which come after DIR, are those of the process 'score' in the image: "
+        "'nachlass score DIR --help' tells them.",
+        allow_abbrev=False,
+    )
+    score.add_argument(
+        "directory", metavar="DIR", type=Path, help="the repository, or the output directory of its build"
+    )
+    score.add_argument("words", metavar="…", nargs=argparse.REMAINDER, help="the input, and options")
 
 
 def _add_cache_commands(parser: argparse.ArgumentParser) -> None:

@@ -11,11 +11,14 @@ from nachlass_cli.build import BuildFailedError, build
 from nachlass_cli.check import check_service
 from nachlass_cli.errors import CliError, InternalError, SystemCallFailedError
 from nachlass_cli.interruption import Interrupted, Supervisor
+from nachlass_cli.score import score
 from nachlass_cli.serve import find_build, serve
+
+EX_UNAVAILABLE = 69
 
 
 def run_command(words: list[str]) -> int:
-    """Run what the words say and return the exit status: 0, 1 for a failure, 128 + n for signal n.
+    """Run what the words say and return the exit status: 0, 1 (`score`: 69) for a failure, 128 + n for signal n.
 
     Words that make no command exit with 2.
     """
@@ -23,6 +26,8 @@ def run_command(words: list[str]) -> int:
     command = arguments.parse(words)
     # Directories of the output are 0700; what is in them must be readable by whoever the service runs as.
     os.umask(0o022)
+    # Where 1 says that some rows are bad, what stops the command before has a status of its own.
+    failed = EX_UNAVAILABLE if isinstance(command, arguments.ScoreCommand) else 1
     try:
         _dispatch(command)
     except CliError as failure:
@@ -40,13 +45,15 @@ def run_command(words: list[str]) -> int:
         output.error(InternalError(traceback.format_exc()))
     else:
         return 0
-    return 1
+    return failed
 
 
 def _dispatch(command: arguments.Command) -> None:
     match command:
         case arguments.ServeCommand():
             serve(*find_build(command.directory.expanduser()), command.port)
+        case arguments.ScoreCommand():
+            score(*find_build(command.directory.expanduser()), command.words)
         case arguments.CacheListCommand() | arguments.CacheExplainCommand() | arguments.CachePruneCommand():
             with Supervisor() as supervisor:
                 cache.answer(command, supervisor)

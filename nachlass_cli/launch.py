@@ -27,8 +27,10 @@ class Process:
     working_directory: Path
 
 
-def prepare_process(workspace: Workspace, record: BuildRecord, process_type: str, *, port: int) -> Process:
-    """Read launch.toml and the layers, and return the process to start.
+def prepare_process(
+    workspace: Workspace, record: BuildRecord, process_type: str, *, port: int | None = None
+) -> Process:
+    """Read launch.toml and the layers, and return the process to start; one that listens needs a port.
 
     Raises:
         LayersInvalidError: The build defines no such process, or its program does not exist.
@@ -51,7 +53,7 @@ def prepare_process(workspace: Workspace, record: BuildRecord, process_type: str
     )
 
 
-def _base_environment(record: BuildRecord, port: int) -> dict[str, str]:
+def _base_environment(record: BuildRecord, port: int | None) -> dict[str, str]:
     """Return what the container would have: its own variables, and those with which the person sets up the service."""
     chosen = {
         name: value
@@ -66,5 +68,5 @@ def _base_environment(record: BuildRecord, port: int) -> dict[str, str]:
         # A container has an address of its own; on a person's machine the service is nobody else's.
         "NACHLASS_HOST": "127.0.0.1",
         **chosen,
-        "PORT": str(port),
+        **({} if port is None else {"PORT": str(port)}),
     }

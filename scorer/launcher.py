@@ -1,4 +1,4 @@
-"""Start the service (`launcher.py web`) or the build's proof (`launcher.py check REQUEST.json`).
+"""Start the service (`launcher.py web`), a run over many rows (`score`) or the build's proof (`check REQUEST.json`).
 
 Standard library only, and no syntax newer than Python 3.6: this file is what tells a person that the image holds
 another Python than the one that trained the model. Nothing of the model's is imported before that is settled.
@@ -44,30 +44,39 @@ LISTS = ("import_paths", "fallback_paths", "overlay_names", "overlay_distributio
 
 def main(arguments: "list[str]") -> None:
     """Prepare the process as the manifest says, then hand over to `scorer`."""
-    command = _command(arguments)
+    command, words = _command(arguments)
     launch = _read_launch()
     # abspath, not resolve: where the layer is a link, sys.path has the link.
     here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
     for name in ONE_THREAD:
         os.environ.setdefault(name, "1")
     _prepare_imports(here, launch)
+    directory = ""
     try:
+        if command == "score":  # Where the person is, for the files that the words name.
+            directory = os.getcwd()  # noqa: PTH109
         os.chdir(launch["working_dir"])
     except OSError as error:
         _stop(f"The service's working directory can't be entered: {error}", "Build the image again.", EX_CONFIG)
     if command == "check":
-        sys.exit(import_module(PACKAGE + ".check").main(arguments[1]))
+        sys.exit(import_module(PACKAGE + ".check").main(words[0]))
+    if command == "score":
+        sys.exit(import_module(PACKAGE + ".score.main").main(words, directory))
     sys.exit(import_module(PACKAGE + ".server").main())
 
 
-def _command(arguments: "list[str]") -> str:
-    # SageMaker runs `docker run IMAGE serve`: the word reaches the default process as an argument.
+def _command(arguments: "list[str]") -> "tuple[str, list[str]]":
+    # The words of `docker run IMAGE score` reach the default process as arguments, as SageMaker's `serve` does.
+    if arguments[:2] == ["web", "score"]:
+        arguments = arguments[1:]
+    if arguments[:1] == ["score"]:
+        return "score", arguments[1:]
     if arguments in (["web"], ["web", "serve"]):
-        return "web"
+        return "web", []
     if len(arguments) == 2 and arguments[0] == "check":
-        return "check"
+        return "check", arguments[1:]
     given = " ".join(arguments) or "(none)"
-    return _stop(f"There is no such command: {given}", "Use `web` or `check REQUEST.json`.", EX_USAGE)
+    return _stop(f"There is no such command: {given}", "Use `web`, `score` or `check REQUEST.json`.", EX_USAGE)
 
 
 def _read_launch() -> "dict[str, Any]":

@@ -8,12 +8,11 @@ import signal
 import sys
 from typing import NoReturn
 
-from . import manifest as manifests
 from . import publication, tokens
 from . import settings as settings_
 from .errors import StageError
 from .manifest import ManifestError
-from .settings import Settings, SettingsError
+from .settings import SettingsError
 from .slots import NoScratchError, scratch_root
 
 EX_CONFIG = 78
@@ -48,16 +47,8 @@ def main() -> int:
     except (ManifestError, OSError) as error:
         return _explain(f"The manifest can't be read: {error}", EX_CONFIG)
     except StageError as error:
-        return _explain(_describe(error, settings), EX_UNAVAILABLE)
+        return _explain(service.describe(error, settings.manifest), EX_UNAVAILABLE)
     return master.serve(loaded, settings, scratch)
-
-
-def _describe(error: StageError, settings: Settings) -> str:
-    where = ""
-    if error.stage is not None:
-        stage = manifests.read(settings.manifest).stages[error.stage]
-        where = f"Stage {error.stage + 1} ({stage.notebook}): "
-    return f"The model can't be served. {where}{error.message}"
 
 
 def _explain(problem: str, status: int) -> int:

@@ -12,6 +12,7 @@ from . import diagram
 from . import manifest as manifests
 from . import model as models
 from .diagram import Node
+from .errors import StageError
 from .manifest import Manifest, ManifestError, Model
 from .predictor.answers import prepare_sklearn
 from .publication import Published
@@ -65,6 +66,15 @@ def load(path: Path) -> Service:
         diagram=diagram.draw(pipeline),
         provenance=_provenance(path.parent / PROVENANCE),
     )
+
+
+def describe(error: StageError, path: Path) -> str:
+    """Say which stage of the manifest at `path` can't be loaded, and why."""
+    where = ""
+    if error.stage is not None:
+        stage = manifests.read(path).stages[error.stage]
+        where = f"Stage {error.stage + 1} ({stage.notebook}): "
+    return f"The model can't be served. {where}{error.message}"
 
 
 def _provenance(file: Path) -> Any:

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
 from ..body import check_charset
+from ..cells import cell_reader, columns_by_position, has_header, spelled
 from ..decode import Batch, Decoder, parse_json
 from ..encode import dump
 from ..errors import RequestError, too_many_rows
-from ..inputs import array_column
-from ..manifest import Column, ColumnKind, Input
+from ..manifest import Input
 from ..packed import Form, Packed, Unpacked
 from ..rows import kind_of
 from .base import JSON, Answer, Problem, Question, Request, Sealed, bare, predictions
@@ -30,12 +29,6 @@ CSV = "text/csv"
 NPY = "application/x-npy"
 
 _KEYS = ("dataframe_split", "dataframe_records", "instances", "inputs")
-_TRUTH = {"true": True, "false": False, "True": True, "False": False, "1": True, "0": False}
-_MISSING = {"", "nan", "na", "null", "none"}
-# What float() takes and JSON doesn't, like 1_000 and digits of other scripts, is no number here either.
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
-_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
-_INFINITIES = (float("inf"), float("-inf"))
 _ROWS_AT_A_TIME = 500
 _CODES = {400: "BAD_REQUEST", 401: "UNAUTHENTICATED", 404: "NOT_FOUND", 503: "RESOURCE_EXHAUSTED"}
 
@@ -121,7 +114,6 @@ class _CsvTable:
         self._spec = spec
         self._max_rows = max_rows
         self._known = {column.name: column for column in spec.columns}
-        self._used = [column for column in spec.columns if not column.optional]
 
     def read(self, body: bytes, parameters: str) -> tuple[Any, bool]:
         """Return a value for the decoder, and whether there was no header.
@@ -142,34 +134,26 @@ class _CsvTable:
         if not lines:
             raise RequestError("The input is empty: send rows as CSV.", code="no-rows")
         first = lines[0][1]
-        has_header = self._has_header(first, parameters)
-        rows = lines[1:] if has_header else lines
+        is_header = self._is_header(first, parameters)
+        rows = lines[1:] if is_header else lines
         if len(rows) > self._max_rows:
             raise too_many_rows(self._max_rows)
-        if self._spec.kind == "frame" and has_header:
-            columns: list[Column | None] = [self._known.get(name) for name in first]
-            return {"columns": first, "data": [_row(line, columns, number) for number, line in rows]}, False
+        if self._spec.kind == "frame" and is_header:
+            readers = [cell_reader(self._known.get(name)) for name in first]
+            return {"columns": first, "data": [_row(line, readers, number) for number, line in rows]}, False
         if self._spec.kind == "text":
             if any(len(line) != 1 for _, line in rows):
                 raise RequestError("Expected one text a line; quote texts that have commas.", code="invalid-csv")
-            return [line[0] for _, line in rows], not has_header
-        positions = self._by_position(len(rows[0][1]) if rows else 0)
-        return [_row(line, positions, number) for number, line in rows], not has_header
+            return [line[0] for _, line in rows], not is_header
+        readers = [cell_reader(each) for each in columns_by_position(self._spec, len(rows[0][1]) if rows else 0)]
+        return [_row(line, readers, number) for number, line in rows], not is_header
 
-    def _has_header(self, line: Sequence[str], parameters: str) -> bool:
+    def _is_header(self, line: Sequence[str], parameters: str) -> bool:
         for parameter in parameters.split(";"):
             name, _, value = parameter.partition("=")
             if name.strip().lower() == "header":
                 return value.strip().strip('"').lower() == "present"
-        if self._spec.kind == "frame":
-            return {column.name for column in self._used} <= set(line)
-        # Names of columns without names tell nothing: a line that holds no number is a header nevertheless.
-        return self._spec.kind == "array" and not any(_NUMBER.fullmatch(cell.strip()) or not cell for cell in line)
-
-    def _by_position(self, width: int) -> Sequence[Column | None]:
-        if self._spec.kind != "frame":
-            return [array_column(self._spec)] * width
-        return list(self._spec.columns) if width == len(self._spec.columns) else self._used
+        return has_header(line, self._spec)
 
 
 def _transposed(columns: Sequence[Sequence[Any]]) -> list[list[Any]]:
@@ -201,37 +185,17 @@ def prefers_csv(accept: str) -> bool:
     raise RequestError(f"Answers are {JSON} or {CSV}.", code="not-acceptable", status=406)
 
 
-def _row(line: Sequence[str], columns: Sequence[Column | None], number: int) -> list[Any]:
-    if len(line) != len(columns):
-        raise RequestError(f"Line {number} has {len(line)} cells, not {len(columns)}.", code="invalid-csv")
-    return [_cell(text, column, number) for text, column in zip(line, columns, strict=True)]
-
-
-def _cell(text: str, column: Column | None, line: int) -> Any:
-    kind: ColumnKind = "any" if column is None or column.optional else column.kind
-    if kind in ("string", "datetime"):
-        return None if not text and column is not None and column.nullable else text
-    text = text.strip()
-    if text.lower() in _MISSING:
-        return None
-    if kind == "boolean":
-        return _TRUTH.get(text, text)
-    if _NUMBER.fullmatch(text):
-        value = int(text) if _INTEGER.fullmatch(text) else float(text)
-        if value in _INFINITIES:
-            raise RequestError(f"Line {line}: {text[:100]} is too large for a number.", code="wrong-value")
-        return value
-    if kind == "any":
-        return text
-    raise RequestError(f"Line {line}: expected a number, got {text[:100]!r}.", code="wrong-value")
+def _row(line: Sequence[str], readers: Sequence[Callable[[str], Any]], number: int) -> list[Any]:
+    if len(line) != len(readers):
+        raise RequestError(f"Line {number} has {len(line)} cells, not {len(readers)}.", code="invalid-csv")
+    try:
+        return [read(text) for text, read in zip(line, readers, strict=True)]
+    except RequestError as error:
+        raise RequestError(f"Line {number}: {error.message}", code=error.code) from error
 
 
 def _as_csv(values: list[Any]) -> Answer:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([_spelled(each) for each in (value if isinstance(value, list) else [value])] for value in values)
+    writer.writerows([spelled(each) for each in (value if isinstance(value, list) else [value])] for value in values)
     return Answer(body=text.getvalue().encode(), content_type="text/csv; charset=utf-8")
-
-
-def _spelled(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else value

@@ -43,12 +43,15 @@ class Nachlass:
         out, err = process.communicate()
         return Finished(status=process.returncode, out=out, err=err)
 
-    def start(self, *words: str | Path, extra: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    def start(
+        self, *words: str | Path, extra: Mapping[str, str] | None = None, stdin: int | None = None
+    ) -> subprocess.Popen[str]:
         env = {**self.env(), **(extra or {})}
         process = subprocess.Popen(
             [sys.executable, "-c", _AT_A_TERMINAL, *map(str, words)],
             env=env,
             cwd=self.home,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -109,6 +109,14 @@ def test_exported_service_predicts_for_another_user(builds: Builds) -> None:
         assert service.post("/metrics").status == 200
 
 
+def test_word_score_makes_the_image_predict_for_rows_that_it_reads(builds: Builds) -> None:
+    scored = builds.lifecycle.run(builds.image, "score", rows='"pills, very cheap"\nto my dear sister\n')
+    assert (scored.returncode, scored.stdout) == (
+        0,
+        '"pills, very cheap",spam\nto my dear sister,legitimate\n',
+    ), scored.stderr
+
+
 def test_web_is_the_default_process_in_both_builds(builds: Builds) -> None:
     for build in (builds.first, builds.second):
         assert build.image is not None

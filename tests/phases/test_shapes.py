@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,16 @@ def test_bare_image_needs_no_python_buildpack(workshop: Workshop, tmp_path: Path
     assert built.layers["packages"].launch, "nachlass itself installs the requirements"
     with workshop.phases.serve() as service:
         assert service.predict([[0.1, 0.0], [3.0, 2.8]]) == ["low", "high"]
+    scored = subprocess.run(
+        workshop.phases.command("score"),
+        env=workshop.phases.launch_env("score"),
+        cwd=workshop.phases.app,
+        input="0.1,0.0\n3.0,2.8\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert scored.stdout == "0.1,0.0,low\n3.0,2.8,high\n"
 
 
 def test_system_python_needs_the_platforms_consent(tmp_path: Path, offline: dict[str, str]) -> None:

@@ -71,19 +71,24 @@ def line(line_image: Image, serve: Serve) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="session")
-def flowers(new_image: NewImage, serve: Serve) -> Iterator[Service]:
-    with serve(built(new_image(), models.flower_stages(), models.FLOWERS)) as service:
-        yield service
+def flower_image(new_image: NewImage) -> Image:
+    return built(new_image(), models.flower_stages(), models.FLOWERS)
 
 
 @pytest.fixture(scope="session")
-def houses_image(new_image: NewImage) -> Image:
+def house_image(new_image: NewImage) -> Image:
     return built(new_image(), models.house_stages(), models.HOUSES)
 
 
 @pytest.fixture(scope="session")
-def houses(houses_image: Image, serve: Serve) -> Iterator[Service]:
-    with serve(houses_image) as service:
+def flowers(flower_image: Image, serve: Serve) -> Iterator[Service]:
+    with serve(flower_image) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def houses(house_image: Image, serve: Serve) -> Iterator[Service]:
+    with serve(house_image) as service:
         yield service
 
 

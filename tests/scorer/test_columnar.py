@@ -56,8 +56,8 @@ def tables(pyarrow: str, tmp_path_factory: pytest.TempPathFactory) -> Tables:
 
 
 @pytest.fixture(scope="module")
-def service(houses_image: Image, serve: Serve, pyarrow: str) -> Iterator[Service]:
-    with serve(houses_image, PYTHONPATH=pyarrow) as running:
+def service(house_image: Image, serve: Serve, pyarrow: str) -> Iterator[Service]:
+    with serve(house_image, PYTHONPATH=pyarrow) as running:
         yield running
 
 

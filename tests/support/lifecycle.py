@@ -9,7 +9,7 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,8 @@ mount --rbind /dev dev
 mount -t proc proc proc
 exec chroot . /usr/bin/env -i "$@"
 """
+
+_OUTSIDE = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,22 +116,38 @@ class Lifecycle:
     def serve(self, image: Image, process: str = "web") -> Iterator[Service]:
         """Start a process of the unpacked image by its own launcher, as the run user, until the block is left."""
         port = free_port()
-        config = image.config["config"]
-        environment = [*config["Env"], "HOME=/nonexistent", f"PORT={port}"]
-        user, group = RUN_USER
         with running_service(
-            [
-                *("unshare", "--mount", "--propagation", "private", "sh", "-c", _ENTER_IMAGE, str(self.rootfs)),
-                *environment,
-                *("/usr/bin/setpriv", "--reuid", str(user), "--regid", str(group), "--clear-groups"),
-                *("/bin/sh", "-c", 'cd "$0" && exec "$@"', config["WorkingDir"], f"/cnb/process/{process}"),
-            ],
+            self._command(image, f"/cnb/process/{process}", variables=(f"PORT={port}",)),
             cwd=self.root,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            env=_OUTSIDE,
             port=port,
             log_file=self.root / "service.log",
         ) as service:
             yield service
+
+    def run(self, image: Image, *arguments: str, rows: str) -> subprocess.CompletedProcess[str]:
+        """Run the unpacked image with `arguments` and `rows` at its standard input, as `docker run -i` does."""
+        (entrypoint,) = image.config["config"]["Entrypoint"]
+        return subprocess.run(
+            self._command(image, entrypoint, *arguments),
+            cwd=self.root,
+            env=_OUTSIDE,
+            input=rows,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def _command(self, image: Image, *words: str, variables: Sequence[str] = ()) -> list[str]:
+        """Return what runs a program of the unpacked image as the run user."""
+        config = image.config["config"]
+        user, group = map(str, RUN_USER)
+        return [
+            *("unshare", "--mount", "--propagation", "private", "sh", "-c", _ENTER_IMAGE, str(self.rootfs)),
+            *(*config["Env"], "HOME=/nonexistent", *variables),
+            *("/usr/bin/setpriv", "--reuid", user, "--regid", group, "--clear-groups"),
+            *("/bin/sh", "-c", 'cd "$0" && exec "$@"', config["WorkingDir"], *words),
+        ]
 
     def _creator(self) -> list[str]:
         user, group = map(str, BUILD_USER)
