@@ -5,7 +5,8 @@ VENV ?= .venv
 PYTHON ?=
 PORT ?= 8080
 ARGS ?=
-JOBS ?= 2
+# One more than there are processors: many tests wait for something, and meanwhile another goes on.
+JOBS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 export VENV PYTHON
 
 # What shellcheck looks at: every POSIX sh or bash program of ours.
