@@ -41,9 +41,13 @@ def probes(settings: Settings) -> tuple[str, ...]:
     return _PROBES if settings.health_route is None else (*_PROBES, settings.health_route)
 
 
+def _always_open(settings: Settings) -> tuple[str, ...]:
+    return (*probes(settings), "/metrics") if settings.has_open_metrics else probes(settings)
+
+
 def open_paths(service: Service, settings: Settings, found: Routes) -> list[str]:
     """Return the paths that are answered without a token, where one is set; `found` are all."""
-    paths = [*probes(settings), *(["/metrics"] if settings.has_open_metrics else [])]
+    paths = [*_always_open(settings)]
     if service.page is not None:
         # What the page loads holds nothing of the model; a route of its own below it may.
         paths += [path for file in service.page.assets if (path := f"/ui/{file}") not in found]
@@ -62,23 +66,11 @@ def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: S
     name, *aliases = settings.model_names or (service.manifest.name,)
     names = Names(name=name, aliases=frozenset(aliases), version=service.manifest.version)
     can_unpack = has_pyarrow()
-    chosen = {"predict": settings.predict_route, "health": settings.health_route}
     found: Routes = {
         "/predict": Scoring(Native(service.model, decoder), scorer),
         "/metrics": Exposition(metrics, life),
         "/metadata": Fixed(dump(describe(service))),
-        "/openapi.json": Fixed(
-            dump(
-                openapi.document(
-                    service.manifest,
-                    names,
-                    is_strict=settings.is_strict,
-                    has_notebooks=service.published is not None,
-                    binary=(NPY, *(FORMS if can_unpack else ())),
-                    routes={key: path for key, path in chosen.items() if path is not None},
-                )
-            )
-        ),
+        "/openapi.json": Fixed(dump(_description(service, settings, names, can_unpack=can_unpack))),
         "/healthz": Health({"status": "ok"}),
         "/readyz": Ready(life),
         **_of_kserve(service, decoder, names, scorer, life),
@@ -100,6 +92,21 @@ def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: S
         found["/ui/{file}"] = Assets(service.page)
     found.setdefault("/", Fixed(dump(index)) if service.page is None else Index(dump(index), service.page))
     return found
+
+
+def _description(service: Service, settings: Settings, names: Names, *, can_unpack: bool) -> openapi.Document:
+    chosen = {"predict": settings.predict_route, "health": settings.health_route}
+    found = openapi.document(
+        service.manifest,
+        names,
+        is_strict=settings.is_strict,
+        has_notebooks=service.published is not None,
+        binary=(NPY, *(FORMS if can_unpack else ())),
+        routes={key: path for key, path in chosen.items() if path is not None},
+    )
+    if not settings.tokens:
+        return found
+    return openapi.guarded(found, open_paths=_always_open(settings), predict_route=settings.predict_route)
 
 
 def _of_kserve(service: Service, decoder: Decoder, names: Names, scorer: Scorer, life: Life) -> Routes:

@@ -12,6 +12,9 @@ from ..protocols.names import Names
 from . import kserve, mlflow, native
 from .parts import Document
 from .schemas import schemas
+from .security import guarded
+
+__all__ = ["Document", "document", "guarded"]
 
 
 def document(

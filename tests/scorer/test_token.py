@@ -7,6 +7,7 @@ import http.client
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
+from openapi_spec_validator import validate
 
 from tests.scorer.conftest import Serve
 from tests.scorer.image import Image
@@ -114,6 +115,23 @@ def test_each_protocol_refuses_in_its_own_words(guarded: Service) -> None:
     assert guarded.post("/invocations", json_body=["dinner"]).json()["error_code"] == "UNAUTHENTICATED"
     assert set(guarded.post("/score", json_body=["dinner"]).json()) == {"error"}
     assert "token" in guarded.post("/v1/models/spam:predict", json_body={"instances": ["dinner"]}).json()["error"]
+
+
+def test_the_description_says_what_needs_a_token(guarded: Service) -> None:
+    document = guarded.request("GET", "/openapi.json", headers=bearer(TOKEN)).json()
+    validate(document)
+    assert document["security"] == [{"token": []}]
+    paths = {path: each.get("post") or each["get"] for path, each in document["paths"].items()}
+    is_open = {path for path, operation in paths.items() if operation.get("security") == []}
+    assert is_open == {path for path in OPEN if not path.endswith("/")}
+    for path, operation in paths.items():
+        refused = operation["responses"].get("401")
+        assert (refused is None) == (path in is_open)
+        if refused is not None:
+            schema = refused["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+            method = "POST" if "post" in document["paths"][path] else "GET"
+            told = guarded.request(method, path.format(model="m", version="1")).json()
+            assert set(document["components"]["schemas"][schema]["required"]) <= told.keys(), path
 
 
 def test_a_refused_connection_goes_on(guarded: Service) -> None:
