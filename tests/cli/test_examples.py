@@ -1,7 +1,12 @@
-"""Every example becomes a service on every Python that this machine has: the real command, buildpack and packages."""
+"""Every example becomes a service: the real command, buildpack and packages.
+
+Each on two or three of the Pythons that this machine has, so that each Python has two; each on all of them with
+NACHLASS_TEST_EVERY_PYTHON=1.
+"""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -23,8 +28,13 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("output with spaces")
 
 
-@pytest.mark.parametrize("python", PYTHONS)
-@pytest.mark.parametrize("example", EXAMPLES)
+def cases() -> list[tuple[str, str]]:
+    is_whole = os.environ.get("NACHLASS_TEST_EVERY_PYTHON") == "1"
+    found = itertools.product(enumerate(EXAMPLES), enumerate(PYTHONS))
+    return [(example, python) for (i, example), (j, python) in found if is_whole or (j - i) % len(EXAMPLES) in (0, 1)]
+
+
+@pytest.mark.parametrize(("example", "python"), cases())
 def test_example_builds_serves_and_predicts(example: str, python: str, output: Path) -> None:
     require(python)
     found = find_python(python)
