@@ -6,7 +6,8 @@ order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,21 @@ MODES = ("trace", "conservative")
 ALWAYS_REUSED = {"unchanged", "saved in Jupyter, with new markdown"}
 
 
-@pytest.fixture(scope="module", params=MODES)
-def lab(request: pytest.FixtureRequest, make_lab: LabMaker, tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    mode: str = request.param
-    env = {"NACHLASS_NOTEBOOKS": f"{F},{M}", "NACHLASS_CACHE": mode}
-    return make_lab(two_notebooks(tmp_path_factory.mktemp("r") / "r"), env)
+@pytest.fixture(scope="module")
+def lab_of(make_lab: LabMaker, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Lab]:
+    """Return the one lab of each mode."""
+
+    @functools.cache
+    def make(mode: str) -> Lab:
+        env = {"NACHLASS_NOTEBOOKS": f"{F},{M}", "NACHLASS_CACHE": mode}
+        return make_lab(two_notebooks(tmp_path_factory.mktemp("r") / "r"), env)
+
+    return make
+
+
+@pytest.fixture(params=MODES)
+def lab(request: pytest.FixtureRequest, lab_of: Callable[[str], Lab]) -> Lab:
+    return lab_of(request.param)
 
 
 def is_conservative(lab: Lab) -> bool:
