@@ -5,11 +5,13 @@ Which of them is an input of the whole pipeline shows only when it predicts (`sc
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
 import pickle
 import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .observe import observed_inputs
@@ -24,6 +26,9 @@ _READABLE = frozenset(
 )
 """Packages whose objects a fresh process can load without the notebook or the repository."""
 
+More = Callable[[], Any]
+"""Returns more rows of what a candidate is the head of, or None: asked only for candidates that are kept."""
+
 
 def collect_samples(path: str, limit: int = ROW_LIMIT) -> str:
     """Pickle a list of candidate inputs, best first, to `path` (mode 0600: they are rows of the data).
@@ -33,18 +38,20 @@ def collect_samples(path: str, limit: int = ROW_LIMIT) -> str:
     object, or None. Returns `{"count": n, "nachlass_sample": "used" | "absent" | "unusable"}`.
     """
     variables = _user_variables()
-    chosen: dict[bytes, Any] = {}
+    chosen: dict[bytes, list[More]] = {}
     size = 0
-    for candidate, reference in _candidates(variables, limit):
+    for candidate, more in _candidates(variables, limit):
         data = _portable_pickle(candidate, _LARGEST_BYTES)
         if data is None:
             continue
         if data in chosen:
-            # The first rows of a variable are those of another one that had no more.
-            chosen[data] = reference if chosen[data] is None else chosen[data]
-        elif len(chosen) < _MOST_CANDIDATES and size + len(data) <= _ALL_BYTES:
-            chosen[data] = reference
+            # The first rows of a variable may be all of another one.
+            chosen[data].append(more)
+        elif size + len(data) <= _ALL_BYTES:
+            chosen[data] = [more]
             size += len(data)
+        if len(chosen) == _MOST_CANDIDATES:
+            break
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "wb") as file:
         os.fchmod(descriptor, 0o600)
@@ -53,13 +60,14 @@ def collect_samples(path: str, limit: int = ROW_LIMIT) -> str:
     return json.dumps({"count": len(chosen), "nachlass_sample": _fate_of_explicit(variables, chosen)})
 
 
-def _references(wanted: list[Any]) -> list[Any]:
+def _references(wanted: Sequence[Sequence[More]]) -> list[Any]:
     """Return them as the proof can load them, None for what it can't, or where they would be too many bytes in all."""
     # Of one object there may be several candidates.
     pickled: dict[int, bytes | None] = {}
     references: list[Any] = []
     size = 0
-    for reference in wanted:
+    for ways in wanted:
+        reference = next((rows for more in ways if (rows := _told(more)) is not None), None)
         if reference is not None and id(reference) not in pickled:
             data = _portable_pickle(reference, _ALL_REFERENCES_BYTES - size)
             pickled[id(reference)] = data
@@ -68,7 +76,19 @@ def _references(wanted: list[Any]) -> list[Any]:
     return references
 
 
-def _fate_of_explicit(variables: dict[str, Any], chosen: dict[bytes, Any]) -> str:
+def _told(more: More) -> Any:
+    try:
+        return more()
+    except Exception:  # noqa: BLE001 - an object of the user's may be anything.
+        return None
+
+
+def _more_of(value: Any) -> More:
+    """Return what tells more rows of a value, and the same object each time."""
+    return functools.cache(functools.partial(spread_rows, value))
+
+
+def _fate_of_explicit(variables: dict[str, Any], chosen: dict[bytes, list[More]]) -> str:
     if "nachlass_sample" not in variables:
         return "absent"
     return "used" if _portable_pickle(variables["nachlass_sample"], _LARGEST_BYTES) in chosen else "unusable"
@@ -81,17 +101,17 @@ def _user_variables() -> dict[str, Any]:
     return {name: value for name, value in shell.user_ns.items() if not name.startswith("_") and name not in hidden}
 
 
-def _candidates(variables: dict[str, Any], limit: int) -> list[tuple[Any, Any]]:
+def _candidates(variables: dict[str, Any], limit: int) -> list[tuple[Any, More]]:
     explicit = variables.get("nachlass_sample")
-    frames: list[tuple[Any, Any]] = []
-    texts: list[tuple[Any, Any]] = []
-    others: list[tuple[Any, Any]] = []
+    frames: list[tuple[Any, More]] = []
+    texts: list[tuple[Any, More]] = []
+    others: list[tuple[Any, More]] = []
     # By convention X is the input; besides, what came later is closer to the model.
     latest_first = list(variables.items())[::-1]
     for _, value in sorted(latest_first, key=lambda item: not item[0].startswith(("X", "x_"))):
         try:
             heads = first_rows(value, limit)
-            more = spread_rows(value) if heads else None
+            more = _more_of(value)
             texts += _text_columns(value, limit)
         except Exception:  # noqa: BLE001, S112 - whatever this variable is, it is no input.
             continue
@@ -102,24 +122,22 @@ def _candidates(variables: dict[str, Any], limit: int) -> list[tuple[Any, Any]]:
     # Labels are texts, too, and shorter than what a model reads.
     texts.sort(key=lambda item: _mean_length(item[0]), reverse=True)
     first = [(explicit, _more_of(explicit))] if "nachlass_sample" in variables else []
-    return [*first, *observed_inputs(), *frames, *texts, *others]
+    observed = [(head, functools.partial(_itself, more)) for head, more in observed_inputs()]
+    return [*first, *observed, *frames, *texts, *others]
 
 
-def _more_of(explicit: Any) -> Any:
-    try:
-        return spread_rows(explicit)
-    except Exception:  # noqa: BLE001 - the author's own object may be anything.
-        return None
+def _itself(rows: Any) -> Any:
+    return rows
 
 
-def _text_columns(value: Any, limit: int) -> list[tuple[Any, Any]]:
+def _text_columns(value: Any, limit: int) -> list[tuple[Any, More]]:
     pandas = sys.modules.get("pandas")
     if pandas is None or not issubclass(type(value), pandas.DataFrame):
         return []
-    found: list[tuple[Any, Any]] = []
+    found: list[tuple[Any, More]] = []
     for column in range(len(value.columns)):
         if heads := first_rows(value.iloc[:limit, column], limit):
-            more = spread_rows(value.iloc[:, column])
+            more = _more_of(value.iloc[:, column])
             found += [(head, more) for head in heads]
     return found
 
