@@ -56,6 +56,7 @@ class Exporter:
         self._resource = {"attributes": _attributes(attributes)}
         self._scope = {"name": "nachlass", "version": nachlass}
         self._records: deque[Record] = deque(maxlen=_MOST_WAITING)
+        self._opener = urllib.request.build_opener(_NoRedirects)
         self._is_ending = threading.Event()
         self._has_many = threading.Event()
         self._complained = float("-inf")
@@ -82,8 +83,10 @@ class Exporter:
         return int(context.trace_id[-16:], 16) < self._tracing.ratio * 2**64
 
     def _run(self) -> None:
-        while not self._is_ending.is_set():
+        is_last = False
+        while not is_last:
             self._has_many.wait(_DELAY_S)
+            is_last = self._is_ending.is_set()
             self._has_many.clear()
             while self._records:
                 self._send([self._records.popleft() for _ in range(min(len(self._records), _MOST_TOGETHER))])
@@ -94,7 +97,7 @@ class Exporter:
         headers = {"Content-Type": "application/json", **self._tracing.headers}
         request = urllib.request.Request(self._tracing.url, dump(body), headers)  # noqa: S310 - checked: HTTP alone
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - as above
+            with self._opener.open(request, timeout=_TIMEOUT_S) as answer:
                 answer.read()
         except (OSError, ValueError) as error:
             self._complain(len(records), error)
@@ -104,6 +107,13 @@ class Exporter:
             self._complained = time.monotonic()
             host = urlsplit(self._tracing.url).hostname
             _log.warning("Traces of %d requests were lost: %s takes none of them (%s).", count, host, error)
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Sends spans, and the headers that let them in, where the settings say and nowhere else."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        """Follow none: what answers so takes no spans."""
 
 
 def _spans(record: Record) -> list[dict[str, Any]]:

@@ -43,10 +43,11 @@ class Sink:
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        while not self._is_ending.is_set():
+        is_last = False
+        while not is_last:
             self._has_lines.wait()
             # Lines that come close together go in one system call.
-            self._is_ending.wait(_TOGETHER_S)
+            is_last = self._is_ending.wait(_TOGETHER_S)
             self._has_lines.clear()
             with contextlib.suppress(OSError):  # Nobody reads it any more; requests are answered nevertheless.
                 self._flush()
