@@ -110,8 +110,9 @@ class _Server(Server):
         for connection in list(self.server_state.connections):
             if isinstance(connection, Connection):
                 connection.sweep(now)
-        self._life.tick()
+        # First, so that limits of time hold whatever becomes of the rest.
         self._sweeping = loop.call_later(_SWEEP_S, self._sweep)
+        self._life.tick()
 
 
 def _says_something(record: logging.LogRecord) -> bool:
