@@ -7,10 +7,11 @@ import json
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from nachlass_cli import output
+from nachlass_cli import credentials, output
 from nachlass_cli.errors import CheckFailedError
 from nachlass_cli.interruption import Supervisor
 from nachlass_cli.launch import prepare_process
@@ -44,9 +45,10 @@ def check_service(workspace: Workspace, record: BuildRecord, supervisor: Supervi
     with supervisor.started(process.command, env=env, cwd=process.working_directory) as service:
         _wait_until_ready(service, port)
         output.step(f"Ready: /readyz answered after {time.monotonic() - began:.1f} s")
-        predictions = _predict(port, rows)
+        headers = credentials.headers(env)
+        predictions = _predict(port, rows, headers)
         output.step(f"Predicted: {_shorten(json.dumps(predictions, ensure_ascii=False))} for {len(rows)} sample rows")
-        output.step(f"Metrics: {_read_metrics(port)} lines")
+        output.step(f"Metrics: {_read_metrics(port, headers)} lines")
         _stop(service)
         output.step("Stopped: on SIGTERM, with status 0")
     output.step("The service works.")
@@ -70,8 +72,10 @@ def _wait_until_ready(service: subprocess.Popen[bytes], port: int) -> None:
     raise CheckFailedError("Start", problem=f"not ready after {_START_LIMIT_S:.0f} s ({last})")
 
 
-def _predict(port: int, rows: list[Any]) -> list[Any]:
-    status, body = _ask_once("Prediction", port, "POST", "/predict", {"json_args": json.dumps(rows)})
+def _predict(port: int, rows: list[Any], headers: Mapping[str, str]) -> list[Any]:
+    form = urlencode({"json_args": json.dumps(rows)})
+    sent = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+    status, body = _ask_once("Prediction", port, "POST", "/predict", form, sent)
     if status != http.HTTPStatus.OK:
         raise CheckFailedError("Prediction", problem=f"/predict answered {status}: {_shorten(body)}")
     try:
@@ -83,8 +87,8 @@ def _predict(port: int, rows: list[Any]) -> list[Any]:
     return predictions
 
 
-def _read_metrics(port: int) -> int:
-    status, body = _ask_once("Metrics", port, "GET", "/metrics")
+def _read_metrics(port: int, headers: Mapping[str, str]) -> int:
+    status, body = _ask_once("Metrics", port, "GET", "/metrics", None, headers)
     if status != http.HTTPStatus.OK or not body.strip():
         raise CheckFailedError("Metrics", problem=f"/metrics answered {status}: {_shorten(body)}")
     return len(body.splitlines())
@@ -100,19 +104,22 @@ def _stop(service: subprocess.Popen[bytes]) -> None:
         raise CheckFailedError("Stop", problem=f"the service ended with status {status} after SIGTERM")
 
 
-def _ask_once(step: str, port: int, method: str, path: str, form: dict[str, str] | None = None) -> tuple[int, str]:
+def _ask_once(
+    step: str, port: int, method: str, path: str, body: str | None, headers: Mapping[str, str]
+) -> tuple[int, str]:
     try:
-        return _ask(port, method, path, form)
+        return _ask(port, method, path, body, headers)
     except OSError as error:
         raise CheckFailedError(step, problem=f"no answer from {path}: {error}") from error
 
 
-def _ask(port: int, method: str, path: str, form: dict[str, str] | None = None) -> tuple[int, str]:
+def _ask(
+    port: int, method: str, path: str, body: str | None = None, headers: Mapping[str, str] | None = None
+) -> tuple[int, str]:
     # Not urllib.request: it would send a request for 127.0.0.1 through the person's proxy.
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_REQUEST_LIMIT_S)
     try:
-        headers = {"Content-Type": "application/x-www-form-urlencoded"} if form else {}
-        connection.request(method, path, body=urlencode(form) if form else None, headers=headers)
+        connection.request(method, path, body=body, headers=dict(headers or {}))
         response = connection.getresponse()
         return response.status, response.read().decode(errors="replace")
     except http.client.HTTPException as error:

@@ -15,7 +15,7 @@ from nachlass_cli.layers import read_layers, read_toml
 from nachlass_cli.record import BuildRecord
 from nachlass_cli.workspace import Workspace
 
-_FOR_THE_SERVICE = ("NACHLASS_", "S2I_", "AIP_")
+_FOR_THE_SERVICE = ("NACHLASS_", "S2I_", "AIP_", "OTEL_")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,15 +18,18 @@ def read_sample_rows(workspace: Workspace) -> list[Any]:
     return _read_json_list(_sample_file(workspace))
 
 
-def example_command(workspace: Workspace, url: str) -> str | None:
-    """Return a command line that asks the service for one prediction, or None when no example row is known."""
+def example_command(workspace: Workspace, url: str, option: str = "") -> str | None:
+    """Return a command line that asks the service for one prediction, or None when no example row is known.
+
+    `option` is what else curl is told, with a space behind it.
+    """
     rows = read_sample_rows(workspace)[:1] or _manifest_example(workspace)
     if not rows:
         return None
     argument = f"json_args={json.dumps(rows, ensure_ascii=False)}"
     if len(argument) > _LONGEST_EXAMPLE:
         argument = f"json_args@{_sample_file(workspace)}"
-    return f"curl --data-urlencode {shlex.quote(argument)} {url}/predict"
+    return f"curl {option}--data-urlencode {shlex.quote(argument)} {url}/predict"
 
 
 def _sample_file(workspace: Workspace) -> Path:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from nachlass_cli import output, snapshot
+from nachlass_cli import credentials, output, snapshot
 from nachlass_cli.errors import NothingBuiltError, OutputBusyError, PortInUseError, RepositoryNotFoundError
 from nachlass_cli.launch import prepare_process
 from nachlass_cli.record import BuildRecord, read_record
@@ -50,9 +50,9 @@ def serve(workspace: Workspace, record: BuildRecord, port: int) -> NoReturn:
     _require_free(port)
     url = f"http://127.0.0.1:{port}"
     output.step(f"Serving {Path(record.repository).name} on {url} (Ctrl-C stops it)")
-    has_page = process.env.get("NACHLASS_UI", "").strip().lower() != "off"
+    has_page = process.env.get("NACHLASS_UI", "").strip().lower() not in ("off", "0", "false")
     ways = ["Open it in a browser"] if has_page else []
-    if command := example_command(workspace, url):
+    if command := example_command(workspace, url, credentials.curl_option(process.env)):
         ways.append(f"{'or try' if has_page else 'Try'} it:\n  {command}")
     if ways:
         output.step(", ".join(ways))

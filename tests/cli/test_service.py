@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,7 +63,13 @@ def environment(port: int) -> dict[str, Any]:
 def test_the_service_runs_in_the_environment_that_a_launcher_makes(nachlass: Nachlass, repository: Path) -> None:
     nachlass("build", repository)
     # The harness starts the command with a PYTHONPATH, too.
-    shell = {"NACHLASS_LIST": "mine", "NACHLASS_CHOICE": "mine", "WEB_CONCURRENCY": "2", "SECRET": "x"}
+    shell = {
+        "NACHLASS_LIST": "mine",
+        "NACHLASS_CHOICE": "mine",
+        "WEB_CONCURRENCY": "2",
+        "SECRET": "x",
+        "OTEL_SERVICE_NAME": "s",
+    }
     with serving(nachlass, "serve", repository, extra=shell) as (port, _):
         seen = environment(port)
     env = seen["env"]
@@ -73,6 +80,7 @@ def test_the_service_runs_in_the_environment_that_a_launcher_makes(nachlass: Nac
     assert env["NACHLASS_CHOICE"] == "mine"
     assert env["KIND"] == "for-web"
     assert env["WEB_CONCURRENCY"] == "2"
+    assert env["OTEL_SERVICE_NAME"] == "s"
     assert env["PORT"] == str(port)
     assert env["NACHLASS_HOST"] == "127.0.0.1"
     assert env["PATH"].startswith(f"{nachlass.output / 'layers/service/bin'}:")
@@ -156,6 +164,22 @@ def test_check_says_each_step_and_leaves_nothing_running(nachlass: Nachlass, rep
     steps = [line.partition(":")[0] for line in finished.out.partition("[Check]\n")[2].splitlines()]
     assert steps == ["Ready", "Predicted", "Metrics", "Stopped", "The service works."]
     assert '["one!", "two!"] for 2 sample rows' in finished.out
+
+
+@pytest.mark.parametrize("tokens", ["one-token", "one-token the-last-one", None], ids=["one", "two", "file"])
+def test_who_started_a_service_with_a_token_has_it(
+    nachlass: Nachlass, repository: Path, tmp_path: Path, tokens: str | None
+) -> None:
+    file = tmp_path / "its token"
+    file.write_text("one-token\nthe-last-one\n")
+    shell = {"NACHLASS_TOKEN_FILE": str(file)} if tokens is None else {"NACHLASS_TOKEN": tokens}
+    finished = nachlass("run", repository, "--check", extra=shell)
+    assert finished.status == 0, finished.err
+    with serving(nachlass, "serve", repository, extra=shell) as (_, printed):
+        (command,) = re.findall(r"^  (curl .*)$", printed, re.MULTILINE)
+        assert "one-token" not in printed
+        asked = subprocess.run(["/bin/sh", "-c", command], env={**os.environ, **shell}, capture_output=True, check=True)
+        assert asked.stdout == b'["one!"]'
 
 
 @pytest.mark.parametrize(

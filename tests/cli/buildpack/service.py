@@ -12,6 +12,8 @@ from urllib.parse import parse_qs
 
 STAGE = Path(__file__).resolve().parent.parent / "stages" / "stage"
 BREAK = os.environ.get("NACHLASS_TEST_BREAK", "")
+FILE = os.environ.get("NACHLASS_TOKEN_FILE")
+TOKENS = (Path(FILE).read_text() if FILE else os.environ.get("NACHLASS_TOKEN", "")).split()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -21,15 +23,23 @@ class Handler(BaseHTTPRequestHandler):
             "/metrics": "nachlass_predictions 2.0\n",
             "/environment": json.dumps({"env": dict(os.environ), "cwd": str(Path.cwd()), "argv": sys.argv[1:]}),
         }
-        self._answer(200 if self.path in answers else 404, answers.get(self.path, "unknown"))
+        if self.path == "/metrics" and not self._is_let_in():
+            self._answer(401, "no token")
+        else:
+            self._answer(200 if self.path in answers else 404, answers.get(self.path, "unknown"))
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         rows = json.loads(parse_qs(body)["json_args"][0])
-        if BREAK == "predict":
+        if not self._is_let_in():
+            self._answer(401, "no token")
+        elif BREAK == "predict":
             self._answer(500, "it broke")
         else:
             self._answer(200, json.dumps([f"{row}!" for row in rows]))
+
+    def _is_let_in(self) -> bool:
+        return not TOKENS or self.headers["Authorization"] in [f"Bearer {token}" for token in TOKENS]
 
     def log_message(self, *_: object) -> None:
         pass
