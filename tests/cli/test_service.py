@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.cli.harness import Nachlass, wait_for, write
+from tests.support.facilities import require
 
 
 @contextmanager
@@ -170,6 +171,7 @@ def test_check_says_each_step_and_leaves_nothing_running(nachlass: Nachlass, rep
 def test_who_started_a_service_with_a_token_has_it(
     nachlass: Nachlass, repository: Path, tmp_path: Path, tokens: str | None
 ) -> None:
+    require("curl")
     file = tmp_path / "its token"
     file.write_text("one-token\nthe-last-one\n")
     shell = {"NACHLASS_TOKEN_FILE": str(file)} if tokens is None else {"NACHLASS_TOKEN": tokens}

@@ -13,11 +13,14 @@ import os
 import signal
 import socket
 import statistics
+import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.scorer.conftest import Serve
 from tests.scorer.image import Image
@@ -92,6 +95,7 @@ def predictor_of(worker: int) -> int:
     return predictor
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells how large a process is")
 def test_the_service_keeps_its_size(spam_image: Image, serve: Serve) -> None:
     with serve(spam_image, NACHLASS_WORKERS="2", NACHLASS_MAX_BODY_BYTES="1000000", NACHLASS_ACCESS_LOG="1") as service:
         workers = service.workers(2)
