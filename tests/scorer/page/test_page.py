@@ -193,11 +193,11 @@ def test_counts_follow_while_somebody_looks(look: Look, houses: Service) -> None
     page.clock.install()
     page.goto(f"http://127.0.0.1:{houses.port}/")
     answered = page.locator("#counts dd").first
-    before = int(answered.inner_text())
+    before = int(answered.inner_text().replace(",", ""))
     row = {"rooms": 5, "area": 120.0, "town": "Jena", "garden": False}
     values = houses.predict([row, row])
     page.clock.run_for(6000)
-    expect(answered).to_have_text(str(before + 1))
+    expect(answered).to_have_text(f"{before + 1:,}")
     assert 100 < values[0] < 300
     expect(page.locator("#counts")).to_contain_text("100 to 300")
     page.route("**/metrics", lambda route: route.fulfill(status=401, body=""))

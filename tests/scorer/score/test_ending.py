@@ -85,7 +85,14 @@ def test_interrupted_run_leaves_no_half_of_a_file(
 ) -> None:
     (tmp_path / "out.csv").write_text("as it was")
     words = command(line_image, "--output", "out.csv", "--errors", "bad.jsonl")
-    process = subprocess.Popen(words, env=line_image.env(), cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    # Who runs the tests in the background may have them ignore SIGINT, and their children with them.
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        process = subprocess.Popen(
+            words, env=line_image.env(), cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+    finally:
+        signal.signal(number, before)
     assert process.stdin is not None
     process.stdin.write(b"1\n" * 3000)
     process.stdin.flush()
