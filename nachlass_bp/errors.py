@@ -160,6 +160,20 @@ class InstallFailedError(BuildpackError):
         )
 
 
+class PackedWheelsError(BuildpackError):
+    """The buildpack was packaged with wheels that can't be installed here."""
+
+    reference = "packed-wheels"
+
+    def __init__(self, *, packed: str, here: str) -> None:
+        super().__init__(
+            heading="The wheels in this buildpackage are not for this build",
+            body=f"They are for {packed}.\nThis build runs on {here}.",
+            advice="Choose another Python, the buildpackage of this architecture, or nachlass.cnb, the one without\n"
+            "wheels: with it, the build asks the package index for nachlass's own packages.",
+        )
+
+
 class PublishFailedError(BuildpackError):
     """The notebooks that were to be published could not be turned into pages."""
 

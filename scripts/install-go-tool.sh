@@ -1,5 +1,5 @@
 #!/bin/sh
-# Build a tool from its Go module: install-go-tool.sh lifecycle|vegeta [DEST], by default into .tools/NAME.
+# Build a tool from its Go module: install-go-tool.sh lifecycle|pack|vegeta [DEST], by default into .tools/NAME.
 # Does nothing when it is there already, built from the same pins.
 #
 # Small modules of our own (scripts/go/NAME) instead of `go install module@version`: go.sum pins every dependency, and
@@ -20,9 +20,35 @@ build_lifecycle() { # The Cloud Native Buildpacks lifecycle and its launcher.
     package=github.com/buildpacks/lifecycle/cmd
     go build -trimpath -buildvcs=false -ldflags "-s -w -X $package.Version=$version" -o "$new/" "$package/lifecycle" "$package/launcher"
     # One binary under many names: it looks at argv[0].
-    for phase in analyzer detector restorer builder exporter creator rebaser; do
+    phases="analyzer detector restorer builder exporter creator rebaser"
+    for phase in $phases; do
         ln -s lifecycle "$new/$phase"
     done
+    # What builders are made with: the layout of the project's releases, and what this version supports (its api/apis.go).
+    cat >"$new/lifecycle.toml" <<EOF_TOML
+[lifecycle]
+version = "$version"
+
+[apis.buildpack]
+deprecated = []
+supported = ["0.7", "0.8", "0.9", "0.10", "0.11", "0.12"]
+
+[apis.platform]
+deprecated = []
+supported = ["0.7", "0.8", "0.9", "0.10", "0.11", "0.12", "0.13", "0.14", "0.15"]
+
+[api]
+buildpack = "0.7"
+platform = "0.7"
+EOF_TOML
+    # shellcheck disable=SC2086  # Words, each a file.
+    (cd "$new" && tar --owner=0 --group=0 --numeric-owner --mtime=@315532801 --transform 's#^\./#lifecycle/#' \
+        -cf - lifecycle.toml ./lifecycle ./launcher $(printf './%s ' $phases) | gzip -n >"$dest.tgz")
+}
+
+build_pack() { # What people build images with on their own machines.
+    package=github.com/buildpacks/pack
+    go build -trimpath -buildvcs=false -ldflags "-s -w -X $package/pkg/client.Version=$version" -o "$new/pack" "$package"
 }
 
 build_vegeta() { # Makes load at a fixed rate, for `make bench-serve`.
@@ -30,8 +56,8 @@ build_vegeta() { # Makes load at a fixed rate, for `make bench-serve`.
 }
 
 case $name in
-lifecycle | vegeta) ;;
-*) fail "name the tool to build: lifecycle or vegeta." ;;
+lifecycle | pack | vegeta) ;;
+*) fail "name the tool to build: lifecycle, pack or vegeta." ;;
 esac
 
 version=$(sed -n 's/^require .* v//p' "$source/go.mod")

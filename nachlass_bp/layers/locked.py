@@ -14,6 +14,7 @@ from nachlass_bp import pip, process
 from nachlass_bp.cnb.layer import Layer, make_world_readable
 from nachlass_bp.context import BuildContext
 from nachlass_bp.errors import DiskFullError, InstallFailedError
+from nachlass_bp.layers import packed as packed_wheels
 from nachlass_bp.output import Output
 
 
@@ -60,6 +61,7 @@ def ensure(wanted: Sequence[Locked], context: BuildContext, output: Output) -> N
 
     Raises:
         InstallFailedError: pip said no; its output is in the error.
+        PackedWheelsError: The buildpack brings wheels, but not for this machine or Python.
         PipMissingError: There is no pip that runs.
     """
     missing = [each for each in wanted if _has_to_be_made(each, output)]
@@ -101,9 +103,11 @@ def _make(missing: Sequence[Locked], context: BuildContext) -> None:
 def _install(installer: pip.Pip, context: BuildContext, missing: Sequence[Locked]) -> None:
     """Install the locks of several layers side by side: a pip spends nearly all of its time on one core."""
     jobs = [(each, lock, path) for each in missing for lock, path in each.targets.items()]
+    packed = packed_wheels.pip_options(context.buildpack_dir / "wheels")
     runs: list[list[str | Path]] = [
         [
             *("install", "--quiet", "--require-hashes", "--only-binary", ":all:", "--no-deps", "--no-compile"),
+            *packed,
             *("--target", target, "--requirement", context.buildpack_dir / "locks" / f"{lock}.txt"),
         ]
         for _, lock, target in jobs

@@ -37,8 +37,17 @@ class Piece:
     rows: list[Any]
 
 
+_SHORT = 8
+"""A request is short if so many of its kind make one call."""
+_MANY = 256
+"""From so many rows on, half a call is enough for a long request, for whose end others wait."""
+
+
 class Queue:
-    """Requests that wait, in the order of their arrival; long ones take turns with short ones, a slice at a time."""
+    """Requests that wait, in the order of their arrival; calls of long ones take turns with calls of short ones.
+
+    So a short request waits for one call of others at most, however many rows these have sent.
+    """
 
     def __init__(self, pace: Pace, *, merges: bool, most_bytes: int) -> None:
         self._merges = merges
@@ -47,7 +56,7 @@ class Queue:
         self._suspects: deque[Job] = deque()
         self._short: deque[Job] = deque()
         self._long: deque[Job] = deque()
-        self._was_long = False
+        self._short_is_last = False
         self.jobs = 0
         self.size_bytes = 0
 
@@ -55,7 +64,7 @@ class Queue:
         """Append a request."""
         self.jobs += 1
         self.size_bytes += job.size_bytes
-        is_long = self._merges and len(job.rows) > self._pace.rows
+        is_long = self._merges and not job.is_unpacking and len(job.rows) > max(self._pace.rows // _SHORT, 1)
         (self._long if is_long else self._short).append(job)
 
     def put_back(self, pieces: Sequence[Piece]) -> None:
@@ -76,13 +85,12 @@ class Queue:
             if not job.future.done():
                 return [self._rest(job)]
             self._forget(job)
-        while self._long and (not self._short or not self._was_long):
-            piece = self._slice()
-            if piece is not None:
-                self._was_long = True
-                return [piece]
-        self._was_long = False
-        return self._merged() or (self.next() if self._long else [])
+        waiting = [self._long, self._short] if self._short_is_last else [self._short, self._long]
+        for jobs in waiting:
+            if pieces := self._merged(jobs):
+                self._short_is_last = jobs is self._short
+                return pieces
+        return []
 
     def stop_merging(self) -> None:
         """Give each request a call of its own from now on, those too of which slices have been predicted already."""
@@ -100,16 +108,19 @@ class Queue:
         self.jobs = self.size_bytes = 0
         return jobs
 
-    def _merged(self) -> list[Piece]:
+    def _merged(self, jobs: deque[Job]) -> list[Piece]:
+        """Take the first of `jobs`, or as much of it as a call may have, and those that fit into the same call."""
         pieces: list[Piece] = []
         rows = size_bytes = 0
         limit = self._pace.rows
-        while self._short:
-            job = self._short[0]
+        part = limit // 2 if limit >= _MANY else limit
+        while jobs:
+            job = jobs[0]
             if job.future.done():  # Its client has gone.
-                self._forget(self._short.popleft())
+                self._forget(jobs.popleft())
                 continue
-            rows, size_bytes = rows + len(job.rows), size_bytes + job.size_bytes
+            left = len(job.rows) - job.sent
+            rows, size_bytes = rows + left, size_bytes + job.size_bytes
             if pieces and (
                 not self._merges
                 or rows > limit
@@ -118,20 +129,18 @@ class Queue:
                 or job.is_unpacking
             ):
                 break
-            pieces.append(self._rest(self._short.popleft()))
+            jobs.popleft()
+            if jobs is self._long and left > part + part // 2:
+                pieces.append(self._slice(job, part))
+                break
+            pieces.append(self._rest(job))
         return pieces
 
-    def _slice(self) -> Piece | None:
-        job = self._long.popleft()
-        if job.future.done():
-            self._forget(job)
-            return None
-        piece = Piece(job, job.sent, list(job.rows[job.sent : job.sent + self._pace.rows]))
-        job.sent += len(piece.rows)
-        if job.sent < len(job.rows):
-            self._long.append(job)
-        else:
-            self._forget(job)
+    def _slice(self, job: Job, rows: int) -> Piece:
+        """Take some rows; the others wait behind everybody else's."""
+        piece = Piece(job, job.sent, list(job.rows[job.sent : job.sent + rows]))
+        job.sent += rows
+        self._long.append(job)
         return piece
 
     def _rest(self, job: Job) -> Piece:

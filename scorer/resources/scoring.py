@@ -15,8 +15,11 @@ from ..predictor.protocol import Predictor
 from ..protocols.base import Answer, Problem, Question, Request, ScoringProtocol, Sealed
 from .respond import identify, problem_of, send
 
-_LONG_BYTES = 64 * 1024
+_LONG_BYTES = 16 * 1024
 """Longer bodies are read beside the event loop: a thread costs the short ones more than it saves."""
+
+_MANY_ROWS = 512
+"""From so many on, the answer is written there as well."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +65,11 @@ class Scoring:
             finally:
                 predict_s = time.perf_counter() - asked
                 req.scope[PREDICTED] = asked, predict_s
-            answer = question.render(values)
+            if len(values) < _MANY_ROWS:
+                answer = question.render(values)
+            else:
+                loop = asyncio.get_running_loop()
+                answer = await loop.run_in_executor(self._scorer.beside, question.render, values)
             status = 200
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets the protocol's own kind of answer
             problem = problem_of(error, req, resp, request_id)

@@ -24,6 +24,9 @@ EXAMPLES: list[BuildpackError] = [
     errors.PipSettingsError(output="Configuration file could not be loaded.\nFile contains no section headers."),
     errors.VenvMissingError(python="/layers/python/bin/python3", output="python3: No module named venv"),
     errors.InstallFailedError(what="its build tools", output="ERROR: No matching distribution found for toml==0.10.2"),
+    errors.PackedWheelsError(
+        packed="x86_64 with glibc, Python 3.10, 3.11", here="aarch64 with another C library, Python 3.12"
+    ),
     errors.PublishFailedError(output="03-x.ipynb\nTraceback (most recent call last):\n  …"),
     errors.DiskFullError(path="/layers/nachlass_nachlass/packages.new/lib"),
     errors.InternalError(problem="KeyError: 'x'", traceback="Traceback (most recent call last):\n  …"),

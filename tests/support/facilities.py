@@ -17,6 +17,8 @@ from tests.support.pythons import ROOT, find_python, installed_lock, this_python
 
 TOOLS = ROOT / ".tools" / "lifecycle"
 
+PACK = ROOT / ".tools" / "pack" / "pack"
+
 PROMETHEUS = ROOT / ".tools" / "prometheus" / "usr" / "bin"
 
 MANY_FILES = 11_000
@@ -29,8 +31,8 @@ SKIP_PREFIX = "needs "
 def require(name: str) -> None:
     """Skip the calling test when the machine lacks `name`; fail it when NACHLASS_TEST_REQUIRE names it.
 
-    `name` is "lifecycle", "clients" (`locks/clients.txt`), "docker", "files", "prometheus", "root", an interpreter like
-    "python3.12", or a program: "chromium", "curl", "git", "mount", "setpriv".
+    `name` is "lifecycle", "clients" (`locks/clients.txt`), "docker", "files", "pack", "prometheus", "registry", "root", an
+    interpreter like "python3.12", or a program: "chromium", "curl", "git", "mount", "setpriv".
     """
     reason = _interpreter(name) if name.startswith("python") else _CHECKS[name]()
     if not reason:
@@ -89,6 +91,18 @@ def _docker() -> str | None:
     return None if asked.returncode == 0 else f"no docker engine answers ({asked.stderr.strip()})"
 
 
+def _pack() -> str | None:
+    if not PACK.exists():
+        return "it is not built; run: make tools"
+    # pack takes what is local; where there is no Debian to make base images of, there is nothing to take.
+    return None if os.geteuid() == 0 else "only root can make the Debian builder's images"
+
+
+def _registry() -> str | None:
+    found = shutil.which("docker-registry", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/bin")
+    return None if found else "there is no docker-registry (Debian: apt-get install docker-registry)"
+
+
 def _clients() -> str | None:
     try:
         installed_lock(this_python(), "clients")
@@ -107,7 +121,9 @@ _CHECKS: dict[str, Callable[[], str | None]] = {
     "clients": _clients,
     "docker": _docker,
     "files": _files,
+    "pack": _pack,
     "prometheus": _prometheus,
+    "registry": _registry,
     "root": _root,
     **{name: _program(name) for name in ("chromium", "curl", "git", "mount", "setpriv")},
 }

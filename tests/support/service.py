@@ -61,15 +61,7 @@ class Service:
         self, method: str, path: str, body: str | None = None, headers: Mapping[str, str] | None = None
     ) -> Response:
         """Send one request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        with contextlib.closing(connection):
-            connection.request(method, path, body=body, headers=dict(headers or {}))
-            answer = connection.getresponse()
-            return Response(
-                status=answer.status,
-                headers={name.lower(): value for name, value in answer.getheaders()},
-                text=answer.read().decode(),
-            )
+        return send(self.port, method, path, body, headers)
 
     def answers(self) -> bool:
         """Whether anybody still accepts connections on the port."""
@@ -88,6 +80,21 @@ class Service:
     def log(self) -> str:
         """Return what the process has written so far."""
         return self.log_file.read_text(errors="replace")
+
+
+def send(
+    port: int, method: str, path: str, body: str | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Send one request to a port of this machine, on a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    with contextlib.closing(connection):
+        connection.request(method, path, body=body, headers=dict(headers or {}))
+        answer = connection.getresponse()
+        return Response(
+            status=answer.status,
+            headers={name.lower(): value for name, value in answer.getheaders()},
+            text=answer.read().decode(),
+        )
 
 
 def children(pid: int) -> set[int]:

@@ -1,0 +1,146 @@
+"""Put the buildpack together as it is shipped: `make buildpack [WHEELS=1]`, which then lets pack package it.
+
+Only what the build and the image need, out of git's files, with modes that no umask had a say in: the same commit gives
+the same bytes. The version is pyproject.toml's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parent.parent
+SHIPPED = ("buildpack.toml", "bin", "nachlass_bp", "scorer", "locks", "LICENSE")
+LOCKS = frozenset(
+    {"tools.txt", "kernel.txt", "kernel.json", "scorer.txt", "scorer.json", "cloudpickle.txt", "publish.txt"}
+)
+"""Of `locks`, what builds install; the rest is for tests."""
+LOCKS_TO_PACK = ("tools", "kernel", "scorer", "cloudpickle", "publish")
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
+"""By the names of images, the names of wheels' platforms."""
+GLIBC = ("manylinux_2_5", "manylinux1", "manylinux_2_12", "manylinux2010", "manylinux_2_17", "manylinux2014", "manylinux_2_28")
+"""What wheels for Debian 12, Ubuntu 22.04 and newer are tagged with (PEP 600, PEP 599, PEP 571, PEP 513)."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("directory", type=Path, help="where it goes; emptied first")
+    parser.add_argument("--wheels", choices=ARCHITECTURES, help="pack our locked wheels in, for this architecture")
+    arguments = parser.parse_args()
+    assemble(arguments.directory)
+    if arguments.wheels:
+        pack_wheels(arguments.directory, arguments.wheels)
+
+
+def assemble(directory: Path) -> None:
+    """Make `directory` the buildpack of the files that git knows, as they are in the working tree."""
+    shutil.rmtree(directory, ignore_errors=True)
+    for path, is_program in _shipped():
+        target = directory / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / path, target)
+        target.chmod(0o755 if is_program else 0o644)
+    _write_version(directory / "buildpack.toml", _version())
+    _open_directories(directory)
+
+
+def _shipped() -> Iterator[tuple[Path, bool]]:
+    """Yield the files of the buildpack and whether they are programs, both as git has them."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--stage", "-z", "--", *SHIPPED], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    for line in filter(None, listed.stdout.split("\0")):
+        mode, _, name = line.partition("\t")
+        path = Path(name)
+        if path.parts[0] != "locks" or path.name in LOCKS:
+            yield path, mode.startswith("100755")
+
+
+def _version() -> str:
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
+
+
+def _write_version(file: Path, version: str) -> None:
+    text = re.sub(r'(?m)^version = ".*"$', f'version = "{version}"', file.read_text(encoding="utf-8"), count=1)
+    file.write_text(text, encoding="utf-8")
+
+
+def _open_directories(directory: Path) -> None:
+    for path in (directory, *directory.rglob("*")):
+        if path.is_dir():
+            path.chmod(0o755)
+
+
+def pack_wheels(directory: Path, architecture: str) -> None:
+    """Download the wheels of our locks for every Python that we support, and say for whom they are."""
+    wheels = directory / "wheels"
+    wheels.mkdir()
+    for python in PYTHONS:
+        for lock in LOCKS_TO_PACK:
+            _download(ROOT / "locks" / f"{lock}.txt", python, architecture, wheels)
+    # The build reads it before it has anything to read TOML with.
+    fit = {"machine": ARCHITECTURES[architecture], "libc": "glibc", "pythons": list(PYTHONS)}
+    (wheels / "packed.json").write_text(json.dumps(fit), encoding="utf-8")
+    for file in wheels.iterdir():
+        file.chmod(0o644)
+    file = directory / "buildpack.toml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace('os = "linux"\n', f'os = "linux"\narch = "{architecture}"\n'), encoding="utf-8")
+
+
+def _download(lock: Path, python: str, architecture: str, wheels: Path) -> None:
+    # pip decides by the Python that it runs on which lines of the lock count, so that is decided here.
+    chosen = wheels.parent / f"{lock.stem}.chosen.txt"
+    chosen.write_text("\n".join(_applicable(lock, python, architecture)), encoding="utf-8")
+    machine = ARCHITECTURES[architecture]
+    platforms = [word for tag in GLIBC for word in ("--platform", f"{tag}_{machine}")]
+    abi = f"cp{python.replace('.', '')}"
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"),
+            *("--only-binary", ":all:", "--require-hashes", "--python-version", python, "--implementation", "cp"),
+            *("--abi", abi, "--abi", "abi3", "--abi", "none", *platforms),
+            *("--dest", str(wheels), "--requirement", str(chosen)),
+        ],
+        check=True,
+    )
+    chosen.unlink()
+
+
+def _applicable(lock: Path, python: str, architecture: str) -> Iterator[str]:
+    """Yield the requirements of a lock that count for this Python, each with its hashes and without its marker."""
+    environment = {
+        "implementation_name": "cpython",
+        "os_name": "posix",
+        "platform_machine": ARCHITECTURES[architecture],
+        "platform_python_implementation": "CPython",
+        "platform_system": "Linux",
+        "python_full_version": f"{python}.0",
+        "python_version": python,
+        "sys_platform": "linux",
+    }
+    for entry in lock.read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
+        if not entry or entry.startswith("#"):
+            continue
+        requirement, *hashes = re.split(r"\s+--hash=", entry.strip())
+        parsed = Requirement(requirement)
+        if parsed.marker is None or parsed.marker.evaluate(environment):
+            yield " ".join([f"{parsed.name}{parsed.specifier}", *(f"--hash={each.strip()}" for each in hashes)])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""The buildpack as it is shipped: the same bytes each time, whoever makes it, and of one version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.facilities import require
+from tests.support.pack import PACK, Platform
+from tests.support.pythons import ROOT
+from tests.support.repositories import classifier_repository
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
+def assemble(directory: Path, *options: str, umask: int = 0o022) -> Path:
+    """Put the buildpack together, as `make buildpack` does."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts/buildpackage.py", directory, *options],
+        capture_output=True,
+        text=True,
+        umask=umask,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return directory
+
+
+def package(directory: Path) -> Path:
+    require("pack")
+    file = directory.with_suffix(".cnb")
+    words = ["buildpack", "package", file, "--path", directory, "--format", "file"]
+    home = directory.parent / "home"
+    subprocess.run([PACK, *words], env={"PATH": os.environ["PATH"], "HOME": str(home)}, check=True)
+    return file
+
+
+def test_same_tree_gives_the_same_bytes_under_another_umask_and_at_another_time(tmp_path: Path) -> None:
+    first = package(assemble(tmp_path / "first"))
+    second_directory = assemble(tmp_path / "second", umask=0o077)
+    for path in second_directory.rglob("*"):
+        os.utime(path, (0, 0))
+    second = package(second_directory)
+
+    assert hashlib.sha256(first.read_bytes()).digest() == hashlib.sha256(second.read_bytes()).digest()
+
+
+def test_package_holds_what_a_build_needs_and_nothing_else(tmp_path: Path) -> None:
+    directory = assemble(tmp_path / "buildpack")
+
+    assert {path.name for path in directory.iterdir()} == {
+        *("LICENSE", "bin", "buildpack.toml", "locks", "nachlass_bp", "scorer")
+    }
+    assert not list(directory.rglob("__pycache__"))
+    assert not (directory / "locks/dev.txt").exists()
+    for program in ("detect", "build"):
+        assert os.access(directory / "bin" / program, os.X_OK)
+
+
+def test_its_label_names_the_projects_version(tmp_path: Path) -> None:
+    file = package(assemble(tmp_path / "buildpack"))
+    described = metadata_of(file)
+
+    assert (described["id"], described["version"]) == ("nachlass/nachlass", VERSION)
+    assert toml_of(tmp_path / "buildpack")["buildpack"]["version"] == VERSION
+
+
+def metadata_of(file: Path) -> Any:
+    """Return what a buildpackage says of itself (distribution specification, "Buildpackage")."""
+    with tarfile.open(file) as archive:
+        index = json.load(member(archive, "index.json"))
+        manifest = json.load(member(archive, blob(index["manifests"][0]["digest"])))
+        config = json.load(member(archive, blob(manifest["config"]["digest"])))
+    return json.loads(config["config"]["Labels"]["io.buildpacks.buildpackage.metadata"])
+
+
+def member(archive: tarfile.TarFile, name: str) -> Any:
+    for spelling in (name, f"/{name}", f"./{name}"):
+        try:
+            found = archive.extractfile(spelling)
+        except KeyError:
+            continue
+        assert found is not None
+        return found
+    raise AssertionError(archive.getnames())
+
+
+def blob(digest: str) -> str:
+    return f"blobs/{digest.replace(':', '/')}"
+
+
+def toml_of(directory: Path) -> dict[str, Any]:
+    return tomllib.loads((directory / "buildpack.toml").read_text())
+
+
+@pytest.fixture(scope="module")
+def with_wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return assemble(tmp_path_factory.mktemp("wheels") / "buildpack", "--wheels", "amd64")
+
+
+def test_wheels_are_for_one_architecture_and_for_every_python(with_wheels: Path) -> None:
+    wheels = {path.name for path in (with_wheels / "wheels").glob("*.whl")}
+
+    assert toml_of(with_wheels)["targets"] == [{"os": "linux", "arch": "amd64"}]
+    assert {name for name in wheels if "musllinux" in name or "aarch64" in name} == set()
+    for python in ("cp310", "cp311", "cp312", "cp313", "cp314"):
+        assert [name for name in wheels if name.startswith("httptools") and python in name], python
+
+
+def test_build_without_network_takes_ours_from_the_package(
+    name: str, machine: Platform, with_wheels: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(with_wheels, tmp_path / "buildpack")
+    repository = classifier_repository(tmp_path / "repository")
+    vendored = tmp_path / "vendored"
+    vendored.mkdir()
+    wheels = Path(next(word for word in machine.options if word.endswith(":/wheels:ro")).split(":")[0])
+    for wheel in wheels.glob("*.whl"):
+        if wheel.name.split("-")[0] in {"numpy", "scipy", "scikit_learn", "joblib", "threadpoolctl", "narwhals"}:
+            os.link(wheel, vendored / wheel.name)
+    alone = Platform(
+        env=machine.env,
+        options=(
+            *("--network", "none", "--volume", f"{vendored}:/wheels:ro"),
+            *("--env", "PIP_NO_INDEX=1", "--env", "PIP_FIND_LINKS=/wheels"),
+        ),
+    )
+
+    log = alone.built(
+        f"{name}-wheels",
+        repository,
+        *("--buildpack", str(tmp_path / "buildpack"), "--trust-extra-buildpacks"),
+        env={"NACHLASS_NOTEBOOKS": "train.ipynb", "NACHLASS_SYSTEM_PYTHON": "true"},
+    )
+
+    assert "Successfully built image" in log

@@ -1,0 +1,173 @@
+"""One repository, built again and again by pack: what runs again, what is reused, and from where."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.docker import docker, image_id, registry, serving
+from tests.support.facilities import require
+from tests.support.pack import BUILDER, Platform, layer_was_reused
+from tests.support.repositories import write_repository
+
+FEATURES = (
+    "import os, pickle\nfrom sklearn.feature_extraction.text import HashingVectorizer",
+    "stage = HashingVectorizer(n_features=256).fit([])",
+    "with open(os.environ['NACHLASS_STAGE_FILE'], 'wb') as file:\n    pickle.dump(stage, file)",
+)
+MODEL = (
+    "import os, pickle\nfrom sklearn.feature_extraction.text import HashingVectorizer\n"
+    "from sklearn.linear_model import LogisticRegression",
+    "rows = [line.rstrip('\\n').split(',') for line in open('data/train.csv')]",
+    "X = HashingVectorizer(n_features=256).fit_transform([row[0] for row in rows])",
+    "stage = LogisticRegression().fit(X, [row[1] for row in rows])",
+    "with open(os.environ['NACHLASS_STAGE_FILE'], 'wb') as file:\n    pickle.dump(stage, file)",
+)
+ROWS = "cheap pills,spam\nmy dear sister,legitimate\n" * 5
+SETTINGS = {"NACHLASS_NOTEBOOKS": "01-features.ipynb,02-model.ipynb"}
+OURS = ("packages", "scorer", "stages")
+
+
+def ran(log: str) -> list[str]:
+    """Return the notebooks that a build ran."""
+    return re.findall(r"Running (\S+\.ipynb)", log)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    notebooks = {"01-features.ipynb": FEATURES, "02-model.ipynb": MODEL}
+    return write_repository(tmp_path / "repository", notebooks, files={"data/train.csv": ROWS})
+
+
+@pytest.fixture(scope="module")
+def first(name: str, machine: Platform, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Build once, for all tests that begin with an image and a cache; return the image's name."""
+    repository = tmp_path_factory.mktemp("first") / "repository"
+    notebooks = {"01-features.ipynb": FEATURES, "02-model.ipynb": MODEL}
+    write_repository(repository, notebooks, files={"data/train.csv": ROWS})
+    log = machine.built(f"{name}-first", repository, *cache(f"{name}-first"), env=SETTINGS)
+    assert ran(log) == ["01-features.ipynb", "02-model.ipynb"]
+    return f"{name}-first"
+
+
+def cache(volume: str) -> tuple[str, str]:
+    """Return the option that names the cache, instead of letting pack name it after the image."""
+    return ("--cache", f"type=build;format=volume;name=pack-cache-{volume}")
+
+
+@pytest.fixture
+def image(first: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Yield the name of an image that was built once, and of its cache; both are the test's own."""
+    own = f"{first}-{abs(hash(request.node.name)) % 10**8}"
+    docker("tag", first, own)
+    docker("volume", "create", f"pack-cache-{own}")
+    volumes = ("--volume", f"pack-cache-{first}:/from:ro", "--volume", f"pack-cache-{own}:/to")
+    docker("run", "--rm", "--user", "0", *volumes, "nachlass/build-debian", "cp", "-a", "/from/.", "/to")
+    yield own
+    docker("rmi", "--force", own, check=False)
+    docker("volume", "rm", "--force", f"pack-cache-{own}", check=False)
+
+
+def test_unchanged_repository_runs_nothing_and_gives_the_same_image(
+    image: str, repository: Path, machine: Platform
+) -> None:
+    before = image_id(image)
+    log = machine.built(image, repository, *cache(image), env=SETTINGS)
+
+    assert ran(log) == []
+    assert [layer for layer in OURS if not layer_was_reused(log, layer)] == []
+    assert image_id(image) == before
+
+
+def test_changed_notebook_runs_alone(image: str, repository: Path, machine: Platform) -> None:
+    write_repository(repository, {"02-model.ipynb": (*MODEL[:3], MODEL[3].replace("()", "(C=2)"), MODEL[4])})
+    log = machine.built(image, repository, *cache(image), env=SETTINGS)
+
+    assert ran(log) == ["02-model.ipynb"]
+    assert layer_was_reused(log, "scorer")
+    with serving(image) as running:
+        assert running.predict(["pills, cheap"]) == ["spam"]
+
+
+def test_changed_data_run_what_read_them(image: str, repository: Path, machine: Platform) -> None:
+    (repository / "data/train.csv").write_text(ROWS + "buy now,spam\n")
+    assert ran(machine.built(image, repository, *cache(image), env=SETTINGS)) == ["02-model.ipynb"]
+
+
+def test_clear_cache_runs_everything(image: str, repository: Path, machine: Platform) -> None:
+    log = machine.built(image, repository, "--clear-cache", *cache(image), env=SETTINGS)
+    assert ran(log) == ["01-features.ipynb", "02-model.ipynb"]
+
+
+def test_other_tag_with_the_same_cache_runs_nothing(image: str, repository: Path, machine: Platform) -> None:
+    other = f"{image}:other"
+    assert ran(machine.built(other, repository, *cache(image), env=SETTINGS)) == []
+    with serving(other) as running:
+        assert running.predict(["pills, cheap"]) == ["spam"]
+    docker("rmi", "--force", other)
+
+
+def test_without_the_previous_image_the_cache_suffices(image: str, repository: Path, machine: Platform) -> None:
+    docker("rmi", "--force", image)
+    assert ran(machine.built(image, repository, *cache(image), env=SETTINGS)) == []
+    with serving(image) as running:
+        assert running.predict(["pills, cheap"]) == ["spam"]
+
+
+def test_without_the_cache_the_previous_image_suffices(image: str, repository: Path, machine: Platform) -> None:
+    docker("volume", "rm", f"pack-cache-{image}")
+    log = machine.built(image, repository, *cache(image), env=SETTINGS)
+    assert ran(log) == []
+    assert layer_was_reused(log, "stages")
+
+
+def test_cache_in_a_registry_serves_a_machine_that_has_nothing(
+    name: str, repository: Path, machine: Platform, tmp_path: Path
+) -> None:
+    require("registry")
+    with registry(tmp_path / "registry") as address:
+        run_image = f"{address}/run-debian"
+        docker("tag", "nachlass/run-debian", run_image)
+        try:
+            docker("push", run_image)
+            digests = []
+            for notebooks in (["01-features.ipynb", "02-model.ipynb"], []):
+                log = machine.built(
+                    f"{address}/{name}",
+                    repository,
+                    *("--publish", "--cache-image", f"{address}/{name}-cache", "--run-image", run_image),
+                    *("--network", "host"),
+                    env=SETTINGS,
+                )
+                assert ran(log) == notebooks
+                digests += re.findall(r"Images \(sha256:([0-9a-f]+)", log) or re.findall(r"sha256:([0-9a-f]{12})", log)[-1:]
+            assert len(set(digests)) == 1
+            docker("pull", f"{address}/{name}")
+            with serving(f"{address}/{name}") as running:
+                assert running.predict(["pills, cheap"]) == ["spam"]
+        finally:
+            docker("rmi", "--force", run_image, f"{address}/{name}", check=False)
+
+
+def test_newer_buildpack_keeps_what_it_can_and_says_why_it_drops_the_rest(
+    image: str, repository: Path, machine: Platform, tmp_path: Path
+) -> None:
+    newer = tmp_path / "newer"
+    shutil.copytree(Path("dist/nachlass").resolve(), newer)
+    toml = newer / "buildpack.toml"
+    toml.write_text(toml.read_text().replace('version = "0.1.0"', 'version = "0.1.1"'))
+    lock = newer / "locks/kernel.txt"
+    lock.write_text(lock.read_text() + "# Other pins.\n")
+
+    log = machine.built(
+        image, repository, *cache(image), "--buildpack", str(newer), "--trust-extra-buildpacks", env=SETTINGS
+    )
+
+    assert "Discarding cached notebook kernel since:" in log
+    assert "nachlass has changed" in log
+    assert "Using cached packages" in log
+    assert BUILDER in log or ran(log) == [] or "nachlass" in log
