@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import shutil
 import tempfile
 import time
@@ -98,9 +99,22 @@ def _installed(root: Path, requirements: Sequence[str]) -> int:
     stages = docker("create", NAME).strip()
     docker("cp", f"{stages}:/layers/nachlass_nachlass/stages", root / "stages")
     docker("rm", stages)
-    install = f"python3 -m venv /opt/venv && /opt/venv/bin/pip install -q --no-cache-dir --no-index --find-links /wheels {' '.join(map(repr, requirements))}"
+    pip = "/opt/venv/bin/pip install -q --no-cache-dir --no-index --find-links /wheels"
+    install = f"python3 -m venv /opt/venv && {pip} {shlex.join(requirements)}"
     docker("rm", "--force", made, check=False)
-    docker("run", "--name", made, "--user", "0", "--volume", f"{wheels}:/wheels:ro", "nachlass/run-debian", "sh", "-c", install)
+    docker(
+        "run",
+        "--name",
+        made,
+        "--user",
+        "0",
+        "--volume",
+        f"{wheels}:/wheels:ro",
+        "nachlass/run-debian",
+        "sh",
+        "-c",
+        install,
+    )
     docker("cp", root / "stages", f"{made}:/opt/stages")
     docker("commit", made, f"{made}:latest")
     docker("rm", made)

@@ -119,7 +119,7 @@ def _say_what_runs(
 def _name(context: BuildContext) -> str:
     """Return what the repository is called, as far as the platform lets a build know."""
     directory = Path(context.repository) if context.repository is not None else context.app_dir
-    return directory.name if directory.name not in {"", "app", "workspace"} else "model"
+    return directory.name if directory.name not in {"", "app", "src", "workspace"} else "model"
 
 
 def _plan(room: Room, configuration: Configuration, to_run: Sequence[Notebook], predictor: Notebook) -> stages.Plan:

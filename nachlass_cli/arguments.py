@@ -12,7 +12,7 @@ EPILOG = """\
 Your repository is never written to: builds work on a copy in an output directory.
 The build starts with a cleared environment. Of your shell's variables it sees the proxy and certificate settings and
 pip's index settings; give it others with --env, or in project.toml. The service sees those named NACHLASS_*, S2I_*,
-AIP_* and WEB_CONCURRENCY.
+AIP_*, OTEL_*, WEB_CONCURRENCY, SERVICE_BINDING_ROOT and OMP_NUM_THREADS and its like.
 """
 
 

@@ -16,6 +16,12 @@ from nachlass_cli.record import BuildRecord
 from nachlass_cli.workspace import Workspace
 
 _FOR_THE_SERVICE = ("NACHLASS_", "S2I_", "AIP_", "OTEL_")
+_ALSO_FOR_IT = frozenset(
+    {
+        *("WEB_CONCURRENCY", "SERVICE_BINDING_ROOT"),
+        *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +64,7 @@ def _base_environment(record: BuildRecord, port: int | None) -> dict[str, str]:
     chosen = {
         name: value
         for name, value in os.environ.items()
-        if name.startswith(_FOR_THE_SERVICE) or name == "WEB_CONCURRENCY"
+        if name.startswith(_FOR_THE_SERVICE) or name in _ALSO_FOR_IT
     }
     chosen.pop("NACHLASS_BUILDPACK_DIR", None)
     return {

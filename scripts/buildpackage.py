@@ -2,7 +2,7 @@
 
 Only what the build and the image need, out of git's files, with modes that no umask had a say in: the same commit gives
 the same bytes. The version is pyproject.toml's.
-"""
+"""  # noqa: INP001 - a script, not a package
 
 from __future__ import annotations
 
@@ -32,11 +32,20 @@ LOCKS_TO_PACK = ("tools", "kernel", "scorer", "cloudpickle", "publish")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
 """By the names of images, the names of wheels' platforms."""
-GLIBC = ("manylinux_2_5", "manylinux1", "manylinux_2_12", "manylinux2010", "manylinux_2_17", "manylinux2014", "manylinux_2_28")
+GLIBC = (
+    "manylinux_2_5",
+    "manylinux1",
+    "manylinux_2_12",
+    "manylinux2010",
+    "manylinux_2_17",
+    "manylinux2014",
+    "manylinux_2_28",
+)
 """What wheels for Debian 12, Ubuntu 22.04 and newer are tagged with (PEP 600, PEP 599, PEP 571, PEP 513)."""
 
 
 def main() -> None:
+    """Do what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path, help="where it goes; emptied first")
     parser.add_argument("--wheels", choices=ARCHITECTURES, help="pack our locked wheels in, for this architecture")

@@ -20,9 +20,10 @@ build_lifecycle() { # The Cloud Native Buildpacks lifecycle and its launcher.
     package=github.com/buildpacks/lifecycle/cmd
     go build -trimpath -buildvcs=false -ldflags "-s -w -X $package.Version=$version" -o "$new/" "$package/lifecycle" "$package/launcher"
     # One binary under many names: it looks at argv[0].
-    phases="analyzer detector restorer builder exporter creator rebaser"
-    for phase in $phases; do
+    set --
+    for phase in analyzer detector restorer builder exporter creator rebaser; do
         ln -s lifecycle "$new/$phase"
+        set -- "$@" "./$phase"
     done
     # What builders are made with: the layout of the project's releases, and what this version supports (its api/apis.go).
     cat >"$new/lifecycle.toml" <<EOF_TOML
@@ -41,9 +42,8 @@ supported = ["0.7", "0.8", "0.9", "0.10", "0.11", "0.12", "0.13", "0.14", "0.15"
 buildpack = "0.7"
 platform = "0.7"
 EOF_TOML
-    # shellcheck disable=SC2086  # Words, each a file.
     (cd "$new" && tar --owner=0 --group=0 --numeric-owner --mtime=@315532801 --transform 's#^\./#lifecycle/#' \
-        -cf - lifecycle.toml ./lifecycle ./launcher $(printf './%s ' $phases) | gzip -n >"$dest.tgz")
+        -cf - lifecycle.toml ./lifecycle ./launcher "$@" | gzip -n >"$dest.tgz")
 }
 
 build_pack() { # What people build images with on their own machines.

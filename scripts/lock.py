@@ -25,7 +25,7 @@ from packaging.version import Version
 from uv import find_uv_bin
 
 LOCKS = Path(__file__).resolve().parent.parent / "locks"
-LOCK_NAMES = ("tools", "kernel", "scorer", "cloudpickle", "publish", "dev", "clients", "arrow")
+LOCK_NAMES = ("tools", "kernel", "scorer", "cloudpickle", "publish", "cli", "dev", "clients", "arrow")
 OVERLAY_NAMES = ("kernel", "scorer")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 PLATFORMS = {"linux": "x86_64-unknown-linux-gnu", "darwin": "aarch64-apple-darwin"}

@@ -1,4 +1,7 @@
-"""The wheels that a buildpackage may bring along, so that a build asks no index for what is ours (`make buildpack WHEELS=1`)."""
+"""The wheels that a buildpackage may bring along, so that a build asks no index for what is ours.
+
+`make buildpack WHEELS=1` packs them in.
+"""
 
 from __future__ import annotations
 

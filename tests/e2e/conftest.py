@@ -1,4 +1,4 @@
-"""What the tests with real pack and docker share: a machine with the Debian builder, and names that are cleared away."""
+"""What tests with real pack and docker share: a machine with the Debian builder, and names that are cleared away."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["versi
 def assemble(directory: Path, *options: str, umask: int = 0o022) -> Path:
     """Put the buildpack together, as `make buildpack` does."""
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts/buildpackage.py", directory, *options],
+        [sys.executable, str(ROOT / "scripts/buildpackage.py"), str(directory), *options],
         capture_output=True,
         text=True,
         umask=umask,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import time
@@ -58,7 +57,7 @@ def test_interrupt_leaves_no_container_and_no_image(name: str, machine: Platform
         assert time.monotonic() < deadline, docker("ps", "--all")
         time.sleep(0.2)
     assert image_id(f"{name}-interrupted") is None
-    kernels = [each for each in os.listdir("/proc") if each.isdecimal() and runs_kernel(Path("/proc") / each)]
+    kernels = [each.name for each in Path("/proc").iterdir() if each.name.isdecimal() and runs_kernel(each)]
     assert kernels == []
 
 
@@ -69,8 +68,9 @@ def is_building(container: str, name: str) -> bool:
 def runs_kernel(process: Path) -> bool:
     """Whether it is the kernel of the build's own directory, which no build of another test has."""
     try:
-        return b"/layers/nachlass_nachlass/kernel" in (process / "cmdline").read_bytes() and b"it_has_begun" in (
-            process / "environ"
-        ).read_bytes()
+        return (
+            b"/layers/nachlass_nachlass/kernel" in (process / "cmdline").read_bytes()
+            and b"it_has_begun" in (process / "environ").read_bytes()
+        )
     except OSError:
         return False

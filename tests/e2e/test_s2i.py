@@ -55,15 +55,24 @@ def test_image_serves_as_any_user_of_group_0(image: str) -> None:
 
 
 def test_image_predicts_for_rows_that_it_reads(image: str) -> None:
-    command = ["docker", "run", "--rm", "--interactive", *RESTRICTED, "--user", USER, image, "/usr/libexec/s2i/run", "score"]
+    command = [
+        "docker",
+        "run",
+        "--rm",
+        "--interactive",
+        *RESTRICTED,
+        "--user",
+        USER,
+        image,
+        "/usr/libexec/s2i/run",
+        "score",
+    ]
     scored = subprocess.run(command, input="0.1,0.0\n3.0,2.8\n", capture_output=True, text=True, check=False)
     assert scored.returncode == 0, scored.stderr
     assert [line.split(",")[-1] for line in scored.stdout.splitlines()] == ["low", "high"]
 
 
-def test_incremental_build_runs_only_what_has_changed(
-    image: str, name: str, wheels: Path, repository: Path, tmp_path: Path
-) -> None:
+def test_incremental_build_runs_only_what_has_changed(image: str, name: str, wheels: Path, tmp_path: Path) -> None:
     write_repository(tmp_path, {"01-prepare.ipynb": PREPARE, "sub/02-model.ipynb": (*OLD_MODEL, "'one cell more'")})
     done = s2i.build(
         f"{name}-second", tmp_path, env=SETTINGS, user="1000630000:0", previous=image, volumes={wheels: "/wheels"}

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 from tests.support.service import START_TIMEOUT_S, Response, free_port, send
 
-RESTRICTED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--tmpfs", "/tmp:mode=1777")  # noqa: S108
+RESTRICTED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--tmpfs", "/tmp:mode=1777")
 """What a careful platform gives a container: nothing to write to but a temporary directory."""
 
 

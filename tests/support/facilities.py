@@ -31,8 +31,8 @@ SKIP_PREFIX = "needs "
 def require(name: str) -> None:
     """Skip the calling test when the machine lacks `name`; fail it when NACHLASS_TEST_REQUIRE names it.
 
-    `name` is "lifecycle", "clients" (`locks/clients.txt`), "docker", "files", "pack", "prometheus", "registry", "root", an
-    interpreter like "python3.12", or a program: "chromium", "curl", "git", "mount", "setpriv".
+    `name` is "lifecycle", "clients" (`locks/clients.txt`), "docker", "files", "pack", "prometheus", "registry", "root",
+    an interpreter like "python3.12", or a program: "chromium", "curl", "git", "mount", "setpriv".
     """
     reason = _interpreter(name) if name.startswith("python") else _CHECKS[name]()
     if not reason:
