@@ -19,7 +19,13 @@ _FOR_THE_SERVICE = ("NACHLASS_", "S2I_", "AIP_", "OTEL_")
 _ALSO_FOR_IT = frozenset(
     {
         *("WEB_CONCURRENCY", "SERVICE_BINDING_ROOT"),
-        *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
+        *(
+            "OMP_NUM_THREADS",
+            "OPENBLAS_NUM_THREADS",
+            "MKL_NUM_THREADS",
+            "NUMEXPR_NUM_THREADS",
+            "VECLIB_MAXIMUM_THREADS",
+        ),
     }
 )
 
@@ -62,9 +68,7 @@ def prepare_process(
 def _base_environment(record: BuildRecord, port: int | None) -> dict[str, str]:
     """Return what the container would have: its own variables, and those with which the person sets up the service."""
     chosen = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(_FOR_THE_SERVICE) or name in _ALSO_FOR_IT
+        name: value for name, value in os.environ.items() if name.startswith(_FOR_THE_SERVICE) or name in _ALSO_FOR_IT
     }
     chosen.pop("NACHLASS_BUILDPACK_DIR", None)
     return {

@@ -1,13 +1,14 @@
 """Put the buildpack together as it is shipped: `make buildpack [WHEELS=1]`, which then lets pack package it.
 
-Only what the build and the image need, out of git's files, with modes that no umask had a say in: the same commit gives
-the same bytes. The version is pyproject.toml's.
+Only what the build and the image need, with modes that no umask had a say in: the same commit gives the same bytes.
+The version is pyproject.toml's.
 """  # noqa: INP001 - a script, not a package
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -56,7 +57,7 @@ def main() -> None:
 
 
 def assemble(directory: Path) -> None:
-    """Make `directory` the buildpack of the files that git knows, as they are in the working tree."""
+    """Make `directory` the buildpack of the working tree's files that git would not ignore."""
     shutil.rmtree(directory, ignore_errors=True)
     for path, is_program in _shipped():
         target = directory / path
@@ -68,15 +69,17 @@ def assemble(directory: Path) -> None:
 
 
 def _shipped() -> Iterator[tuple[Path, bool]]:
-    """Yield the files of the buildpack and whether they are programs, both as git has them."""
+    """Yield the files of the buildpack, those that git doesn't know yet too, and whether they are programs."""
     listed = subprocess.run(
-        ["git", "ls-files", "--stage", "-z", "--", *SHIPPED], cwd=ROOT, check=True, capture_output=True, text=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *SHIPPED],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
     )
-    for line in filter(None, listed.stdout.split("\0")):
-        mode, _, name = line.partition("\t")
-        path = Path(name)
-        if path.parts[0] != "locks" or path.name in LOCKS:
-            yield path, mode.startswith("100755")
+    for path in map(Path, filter(None, listed.stdout.split("\0"))):
+        if (ROOT / path).is_file() and (path.parts[0] != "locks" or path.name in LOCKS):
+            yield path, os.access(ROOT / path, os.X_OK)
 
 
 def _version() -> str:

@@ -60,7 +60,7 @@ lifecycle | pack | vegeta) ;;
 *) fail "name the tool to build: lifecycle, pack or vegeta." ;;
 esac
 
-version=$(sed -n 's/^require .* v//p' "$source/go.mod")
+version=$(sed -n '/\/\/ indirect$/d;s/^require .* v//p' "$source/go.mod")
 wanted="$version $(cat "$source/go.mod" "$source/go.sum" "$0" | cksum)"
 if [ "$(cat "$dest/.built-from" 2>/dev/null)" = "$wanted" ]; then
     echo "$name $version is in $dest"

@@ -27,7 +27,7 @@ from nachlass_bp.errors import (
     VenvMissingError,
 )
 from nachlass_bp.interpreter import Interpreter
-from nachlass_bp.layers import locked, stages
+from nachlass_bp.layers import locked, stages, tools
 from nachlass_bp.output import Output
 from nachlass_bp.pulse import Waiting
 
@@ -107,7 +107,7 @@ def layer_of(context: BuildContext) -> Layer:
 def _age(layer: Layer, file: Path) -> str:
     if requirements.has_pins(file):
         return ""
-    made = _installed_at(layer.path)
+    made = _installed_at(layer)
     if made is None:
         return ""
     days = (datetime.now(timezone.utc).date() - made.date()).days
@@ -115,10 +115,15 @@ def _age(layer: Layer, file: Path) -> str:
     return f" (resolved {made:%Y-%m-%d}, {ago}; NACHLASS_UPGRADE=1 resolves unpinned ones anew)"
 
 
-def _installed_at(directory: Path) -> datetime | None:
-    # Not the file's time: restoring a cache doesn't keep it.
+def _installed_file(layer: Layer) -> Path:
+    """Return where the time of the installation stands: not in the layer, of which each build is to give the same."""
+    return layer.layers_dir / tools.NAME / "packages-installed"
+
+
+def _installed_at(layer: Layer) -> datetime | None:
+    # Not a file's time: restoring a cache doesn't keep it.
     try:
-        return datetime.fromisoformat((directory / ".nachlass-installed").read_text(encoding="utf-8"))
+        return datetime.fromisoformat(_installed_file(layer).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
@@ -142,7 +147,7 @@ def _install(context: BuildContext, base: Interpreter, layer: Layer, file: Path,
     output.step("Compiling them, so that the service starts sooner")
     locked.compile_bytecode(_python(root), root / "lib", env=environment(context.env, root))
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    (root / ".nachlass-installed").write_text(now, encoding="utf-8")
+    _installed_file(layer).write_text(now, encoding="utf-8")
     # A provider's settings at launch would put its own packages, or another standard library, before these.
     launch.write_env(root, {"PYTHONHOME": "", "PYTHONPATH": "", "VIRTUAL_ENV": str(root)})
     make_world_readable(root)

@@ -13,12 +13,13 @@ from nachlass_bp.context import BuildContext
 from nachlass_bp.errors import ToolsMissingError
 from nachlass_bp.layers.locked import Locked, lock_key
 
+NAME = "tools"
 _SITE = "site"
 
 
 def tools(context: BuildContext) -> Locked:
     """Describe the layer of the build's own imports."""
-    return _cached(context, "tools", "build tools")
+    return _cached(context, NAME, "build tools")
 
 
 def kernel(context: BuildContext) -> Locked:

@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 
+from tests.support.docker import registry
 from tests.support.facilities import require
-from tests.support.pack import PACK, Platform
+from tests.support.pack import PACK, WHEELS, Platform, making
 from tests.support.pythons import ROOT
 from tests.support.repositories import classifier_repository
+from tests.support.service import send
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -128,7 +130,8 @@ def test_build_without_network_takes_ours_from_the_package(
     repository = classifier_repository(tmp_path / "repository")
     vendored = tmp_path / "vendored"
     vendored.mkdir()
-    wheels = Path(next(word for word in machine.options if word.endswith(":/wheels:ro")).split(":")[0])
+    mount = next(word for word in machine.options if word.endswith(f":{WHEELS}:ro"))
+    wheels = Path(mount.partition(":")[0])
     for wheel in wheels.glob("*.whl"):
         if wheel.name.split("-")[0] in {"numpy", "scipy", "scikit_learn", "joblib", "threadpoolctl", "narwhals"}:
             os.link(wheel, vendored / wheel.name)
@@ -148,3 +151,31 @@ def test_build_without_network_takes_ours_from_the_package(
     )
 
     assert "Successfully built image" in log
+
+
+def test_published_package_is_that_of_the_projects_version(tmp_path: Path) -> None:
+    require("pack")
+    require("registry")
+    with making(), registry(tmp_path / "registry") as address:
+        subprocess.run(
+            [ROOT / "scripts/buildpackage.sh", address],
+            env={**os.environ, "HOME": str(tmp_path), "VENV": sys.prefix},
+            check=True,
+            capture_output=True,
+        )
+        host, _, port = address.partition(":")
+        config = json.loads(fetch(int(port), f"/v2/nachlass/blobs/{config_digest(int(port))}"))
+    assert host == "localhost"
+    described = json.loads(config["config"]["Labels"]["io.buildpacks.buildpackage.metadata"])
+    assert (described["id"], described["version"]) == ("nachlass/nachlass", VERSION)
+
+
+def config_digest(port: int) -> str:
+    return str(json.loads(fetch(port, f"/v2/nachlass/manifests/{VERSION}"))["config"]["digest"])
+
+
+def fetch(port: int, path: str) -> str:
+    accepted = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
+    answer = send(port, "GET", path, headers={"Accept": accepted})
+    assert answer.status == 200, answer.text
+    return answer.text

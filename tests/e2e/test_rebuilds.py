@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from tests.support.docker import docker, image_id, registry, serving
 from tests.support.facilities import require
 from tests.support.pack import Platform, layer_was_reused
+from tests.support.pythons import ROOT
 from tests.support.repositories import write_repository
 
 FEATURES = (
@@ -36,7 +38,7 @@ OURS = ("packages", "scorer", "stages")
 
 def ran(log: str) -> list[str]:
     """Return the notebooks that a build ran."""
-    return re.findall(r"Running (\S+\.ipynb)", log)
+    return re.findall(r"(\S+\.ipynb): run \(", log)
 
 
 @pytest.fixture
@@ -161,7 +163,7 @@ def test_newer_buildpack_keeps_what_it_can_and_says_why_it_drops_the_rest(
     image: str, repository: Path, machine: Platform, tmp_path: Path
 ) -> None:
     newer = tmp_path / "newer"
-    shutil.copytree(Path("dist/nachlass").resolve(), newer)
+    subprocess.run([sys.executable, ROOT / "scripts/buildpackage.py", newer], check=True)
     toml = newer / "buildpack.toml"
     toml.write_text(toml.read_text().replace('version = "0.1.0"', 'version = "0.1.1"'))
     lock = newer / "locks/kernel.txt"

@@ -80,7 +80,7 @@ def test_incremental_build_runs_only_what_has_changed(image: str, name: str, whe
 
     assert done.exit_code == 0, done.output
     assert "01-prepare.ipynb: reused" in done.output
-    assert "Running sub/02-model.ipynb" in done.output
+    assert "sub/02-model.ipynb: run (" in done.output
     assert "Using cached packages" in done.output
     with serving(f"{name}-second", options=(*RESTRICTED, "--user", USER)) as running:
         assert running.predict([[3.0, 2.8]]) == ["high"]

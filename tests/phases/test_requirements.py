@@ -281,7 +281,7 @@ def test_packages_are_kept_until_a_file_that_pip_reads_changes(shop: Shop) -> No
 
 def test_unpinned_packages_tell_their_age_and_are_resolved_anew_on_demand(shop: Shop) -> None:
     shop.build("omicron\n", env={"PIP_FIND_LINKS": str(released(shop, "omicron", "1.0"))})
-    installed_at = shop.phases.layers / "packages" / ".nachlass-installed"
+    installed_at = shop.phases.layers / "tools" / "packages-installed"
     before = datetime.now(timezone.utc) - timedelta(days=30)
     installed_at.write_text(before.isoformat(timespec="seconds"))
     newer = {"PIP_FIND_LINKS": str(released(shop, "omicron", "2.0"))}

@@ -111,7 +111,7 @@ def make(target: str, **variables: str) -> None:
     """Make a target of the Makefile, once for all processes of a run and anew only when the tree is another."""
     state = hashlib.sha256(json.dumps([target, variables, _tree_state()]).encode()).hexdigest()
     stamp = CACHE / f"made-{target}-{'-'.join(variables.values())}"
-    with _lock(stamp.with_suffix(".lock")):
+    with making():
         if stamp.is_file() and stamp.read_text() == state:
             return
         words = [f"{name}={value}" for name, value in variables.items()]
@@ -141,9 +141,10 @@ def _tree_state() -> str:
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+def making() -> Iterator[None]:
+    """Keep other tests from what is made in `dist` and in the engine until the block is left."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "making.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
