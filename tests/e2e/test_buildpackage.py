@@ -47,7 +47,7 @@ def assemble(directory: Path, *options: str, umask: int = 0o022) -> Path:
 def package(directory: Path) -> Path:
     require("pack")
     file = directory.with_suffix(".cnb")
-    words = ["buildpack", "package", file, "--path", directory, "--format", "file"]
+    words: list[str | Path] = ["buildpack", "package", file, "--path", directory, "--format", "file"]
     home = directory.parent / "home"
     subprocess.run([PACK, *words], env={"PATH": os.environ["PATH"], "HOME": str(home)}, check=True)
     return file
