@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.docker import RESTRICTED, docker, serving, unpack
+from tests.support.docker import RESTRICTED, docker, image_id, serving, unpack
 from tests.support.leaks import Search
 from tests.support.pack import Platform, wheels
 from tests.support.package_index import CERTIFICATE, DATA_HOST, Company, Login, company
@@ -135,5 +135,7 @@ def test_private_source_and_another_user_without_a_home_give_an_image_for_everyb
 
     assert "Using cached packages" in built.log
     assert "Running 5 code cells" in built.log
+    before = image_id(image)
     docker("pull", image)
+    docker("rmi", "--force", str(before))
     assert predicts(image, *OUTSIDE_TMP, "--user", "54321:54321", env={"TMPDIR": "/scratch"})
