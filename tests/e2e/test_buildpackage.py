@@ -26,6 +26,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+VENDORED = {"numpy", "scipy", "scikit_learn", "joblib", "cloudpickle", "threadpoolctl", "narwhals"}
 RANDOM_USER = "1000620000:1000620000"
 """As OpenShift gives them: in no file of the image."""
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
@@ -133,7 +134,7 @@ def test_packed_wheels_and_vendored_requirements_need_no_network_no_home_and_no_
     (repository / "requirements.txt").write_text("--no-index\n--find-links vendor\nnumpy\nscikit-learn\n")
     (repository / "vendor").mkdir()
     for wheel in wheels().glob("*.whl"):
-        if wheel.name.split("-")[0] in {"numpy", "scipy", "scikit_learn", "joblib", "threadpoolctl", "narwhals"}:
+        if wheel.name.split("-")[0] in VENDORED:
             shutil.copy(wheel, repository / "vendor")
     inside = f"/cnb/buildpacks/nachlass_nachlass/{VERSION}"
     with registry_with_run_image(tmp_path / "registry") as registry:
