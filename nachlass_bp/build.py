@@ -22,7 +22,7 @@ from nachlass_bp import (
     self_contained,
     training,
 )
-from nachlass_bp.cnb import launch
+from nachlass_bp.cnb import application, launch
 from nachlass_bp.config import Configuration
 from nachlass_bp.context import BuildContext
 from nachlass_bp.errors import SklearnMissingError
@@ -256,6 +256,8 @@ def _sharing(model: Model) -> list[str]:
 
 
 def _export(room: Room, facts: Facts) -> None:
+    if room.context.repository is None:  # A person's own copy stays as private as what it was made of.
+        application.open_to_all(room.context.app_dir)
     command = [str(room.user.executable), str(room.service.launcher)]
     web = launch.Process(type="web", command=[*command, "web"], default=True)
     score = launch.Process(type="score", command=[*command, "score"])

@@ -197,6 +197,11 @@ def first_unmet(file: Path, interpreter: Interpreter) -> tuple[str, str | None] 
     return None
 
 
+def has_no_index(file: Path) -> bool:
+    """Whether it tells pip to ask no package index."""
+    return any(line.text == "--no-index" for line in read_lines(file))
+
+
 def has_pins(file: Path) -> bool:
     """Whether every plain requirement is pinned to one version, by itself or by a constraint."""
     stated = [(line, requirement) for line in read_lines(file) if (requirement := _plain(line)) is not None]

@@ -190,7 +190,9 @@ def _run_pip(installer: pip.Pip, root: Path, directory: Path, output: Output) ->
     if pip.disk_was_full(finished):
         raise DiskFullError(path=str(root))
     with tempfile.TemporaryDirectory(prefix="nachlass-pip-") as scratch:
-        unreachable = pip.is_unreachable(installer, finished, Path(scratch))
+        # A file with --no-index has no index to be out of reach.
+        asks_an_index = not requirements.has_no_index(directory / file_name)
+        unreachable = asks_an_index and pip.is_unreachable(installer, finished, Path(scratch))
     if unreachable:
         raise IndexUnreachableError(file=file_name, output=_tail(details))
     raise RequirementsFailedError(file=file_name, output=_tail(details))

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.docker import registry
+from tests.support.docker import RESTRICTED, docker, registry, serving
 from tests.support.facilities import require
-from tests.support.pack import PACK, WHEELS, Platform, making
+from tests.support.pack import PACK, Platform, making, wheels
+from tests.support.platform_phases import Cluster, registry_with_run_image
 from tests.support.pythons import ROOT
 from tests.support.repositories import classifier_repository
 from tests.support.service import send
@@ -26,6 +27,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+VENDORED = {"numpy", "scipy", "scikit_learn", "joblib", "cloudpickle", "threadpoolctl", "narwhals"}
+RANDOM_USER = "1000620000:1000620000"
+"""As OpenShift gives them: in no file of the image."""
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
@@ -45,7 +49,7 @@ def assemble(directory: Path, *options: str, umask: int = 0o022) -> Path:
 def package(directory: Path) -> Path:
     require("pack")
     file = directory.with_suffix(".cnb")
-    words = ["buildpack", "package", file, "--path", directory, "--format", "file"]
+    words: list[str | Path] = ["buildpack", "package", file, "--path", directory, "--format", "file"]
     home = directory.parent / "home"
     subprocess.run([PACK, *words], env={"PATH": os.environ["PATH"], "HOME": str(home)}, check=True)
     return file
@@ -123,34 +127,37 @@ def test_wheels_are_for_one_architecture_and_for_every_python(with_wheels: Path)
         assert [name for name in wheels if name.startswith("httptools") and python in name], python
 
 
-def test_build_without_network_takes_ours_from_the_package(
+def test_packed_wheels_and_vendored_requirements_need_no_network_no_home_and_no_known_user(
     name: str, machine: Platform, with_wheels: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(with_wheels, tmp_path / "buildpack")
+    del machine  # It has the builder made.
     repository = classifier_repository(tmp_path / "repository")
-    vendored = tmp_path / "vendored"
-    vendored.mkdir()
-    mount = next(word for word in machine.options if word.endswith(f":{WHEELS}:ro"))
-    wheels = Path(mount.partition(":")[0])
-    for wheel in wheels.glob("*.whl"):
-        if wheel.name.split("-")[0] in {"numpy", "scipy", "scikit_learn", "joblib", "threadpoolctl", "narwhals"}:
-            os.link(wheel, vendored / wheel.name)
-    alone = Platform(
-        env=machine.env,
-        options=(
-            *("--network", "none", "--volume", f"{vendored}:/wheels:ro"),
-            *("--env", "PIP_NO_INDEX=1", "--env", "PIP_FIND_LINKS=/wheels"),
-        ),
-    )
+    (repository / "requirements.txt").write_text("--no-index\n--find-links vendor\nnumpy\nscikit-learn\n")
+    (repository / "vendor").mkdir()
+    for wheel in wheels().glob("*.whl"):
+        if wheel.name.split("-")[0] in VENDORED:
+            shutil.copy(wheel, repository / "vendor")
+    inside = f"/cnb/buildpacks/nachlass_nachlass/{VERSION}"
+    with registry_with_run_image(tmp_path / "registry") as address:
+        cluster = Cluster(
+            root=tmp_path / "pod",
+            registry=address,
+            image=f"{name}-wheels",
+            user=RANDOM_USER,
+            home="absent",
+            api="0.13",
+            options=("--network", "none", "--volume", f"{with_wheels}:{inside}:ro"),
+        )
 
-    log = alone.built(
-        f"{name}-wheels",
-        repository,
-        *("--buildpack", str(tmp_path / "buildpack"), "--trust-extra-buildpacks"),
-        env={"NACHLASS_NOTEBOOKS": "train.ipynb", "NACHLASS_SYSTEM_PYTHON": "true"},
-    )
+        built = cluster.build(repository, env={"NACHLASS_NOTEBOOKS": "train.ipynb"})
 
-    assert "Successfully built image" in log
+        assert "Successfully installed" in built.log
+        docker("pull", built.image)
+        try:
+            with serving(built.image, options=(*RESTRICTED, "--user", RANDOM_USER)) as running:
+                assert running.predict([[0, 0], [3, 3]]) == ["low", "high"]
+        finally:
+            docker("rmi", "--force", built.image)
 
 
 def test_published_package_is_that_of_the_projects_version(tmp_path: Path) -> None:

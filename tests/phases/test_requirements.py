@@ -167,6 +167,14 @@ def test_settings_may_be_relative_to_the_repository(shop: Shop) -> None:
     assert shop.installed() == {"theta": "1.0"}
 
 
+def test_what_a_vendored_directory_lacks_is_not_the_networks_fault(shop: Shop) -> None:
+    write_wheel(shop.phases.root / "vendored", "theta", "1.0")
+    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_NO_INDEX": "0", "PIP_RETRIES": "0"}
+    log = shop.fail("--no-index\n--find-links vendored\ntheta\niota\n", env=nowhere)
+    assert "No matching distribution found for iota" in log
+    assert log.splitlines()[-1] == "Reference: requirements-failed"
+
+
 def test_file_that_powershell_wrote(shop: Shop) -> None:
     shop.build("alpha==1.0\r\n-r more.txt\r\n".encode("utf-16"), {"more.txt": "beta\n"})
     assert shop.installed() == {"alpha": "1.0", "beta": "1.0"}

@@ -314,6 +314,8 @@ def test_everyone_may_read_what_a_build_with_a_narrow_umask_made(workshop: Works
         "with open(os.environ['NACHLASS_STAGE_FILE'], 'wb') as file:\n    cloudpickle.dump(model, file)",
     )
     repository = write_repository(tmp_path / "r", {"x.ipynb": cells})
+    for path in (repository, *repository.iterdir()):
+        path.chmod(path.stat().st_mode & 0o700)
     for name in ("packages", "scorer"):
         shutil.rmtree(workshop.phases.store.kept / name)
         shutil.rmtree(workshop.phases.layers / name)
@@ -329,3 +331,4 @@ def test_everyone_may_read_what_a_build_with_a_narrow_umask_made(workshop: Works
     assert sorted(launched) == ["packages", "scorer", "stages"]
     for name in launched:
         assert not unreadable_files(workshop.phases.layers / name)
+    assert not unreadable_files(workshop.phases.app)

@@ -113,10 +113,10 @@ def unpack(image: str, directory: Path, path: str = "/") -> Path:
     """Copy `path` of an image to `directory`, with the modes that it has."""
     made = docker("create", image, "x").strip()
     try:
-        archive = subprocess.Popen(["docker", "cp", f"{made}:{path}", "-"], stdout=subprocess.PIPE)
         directory.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["tar", "-xf", "-", "-C", str(directory)], stdin=archive.stdout, check=True)
-        assert archive.wait() == 0
+        with subprocess.Popen(["docker", "cp", f"{made}:{path}", "-"], stdout=subprocess.PIPE) as archive:
+            subprocess.run(["tar", "-xf", "-", "-C", str(directory)], stdin=archive.stdout, check=True)
+        assert archive.returncode == 0
     finally:
         docker("rm", "--force", made)
     return directory / Path(path).name

@@ -22,6 +22,7 @@ from tests.support.pythons import CACHE, MODEL_REQUIREMENTS, ROOT, find_python, 
 
 PACK = ROOT / ".tools/pack/pack"
 BUILDER = "nachlass/builder-debian"
+RUN_IMAGE = "nachlass/run-debian"
 PREFIX = "nachlass-test"
 """Of all images and volumes that tests make; those left over by a run that was killed are removed by the next one."""
 REQUIREMENTS = (*MODEL_REQUIREMENTS, "pandas")
@@ -43,6 +44,10 @@ class Platform:
 
     env: Mapping[str, str]
     options: Sequence[str] = field(default=())
+    mounts: Sequence[str] = field(default=())
+    """Of `options`, those that mount the wheels."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Of `options`, the variables of builds."""
 
     def pack(self, *words: str | Path) -> Packed:
         """Run one command of pack."""
@@ -81,15 +86,11 @@ class Platform:
         return done.output
 
 
-def offline_options() -> tuple[str, ...]:
-    """Return what makes a build take all packages from this machine's wheels."""
+def wheels() -> Path:
+    """Return the directory with all that the builder's Python installs in these tests."""
     python = find_python("python3", path="/usr/bin:/bin")
     assert python is not None
-    wheels = wheelhouse(python, REQUIREMENTS)
-    return (
-        *("--volume", f"{wheels}:{WHEELS}:ro"),
-        *("--env", "PIP_NO_INDEX=1", "--env", f"PIP_FIND_LINKS={WHEELS}"),
-    )
+    return wheelhouse(python, REQUIREMENTS)
 
 
 def platform(home: Path) -> Platform:
@@ -104,7 +105,10 @@ def platform(home: Path) -> Platform:
         "PACK_VOLUME_KEY": PREFIX,
         "NO_COLOR": "1",
     }
-    return Platform(env=env, options=("--network", "none", *offline_options()))
+    mounts = ("--volume", f"{wheels()}:{WHEELS}:ro")
+    variables = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS}
+    words = [word for name, value in variables.items() for word in ("--env", f"{name}={value}")]
+    return Platform(env=env, options=("--network", "none", *mounts, *words), mounts=mounts, variables=variables)
 
 
 def make(target: str, **variables: str) -> None:
@@ -155,7 +159,8 @@ def remove_images(prefix: str) -> None:
     images = [name for name in listed if name.startswith(prefix)]
     if images:
         docker("rmi", "--force", *images, check=False)
-    volumes = [name for name in docker("volume", "ls", "--quiet").split() if re.match(rf"pack-cache-{prefix}", name)]
+    ours = re.compile(rf"pack-cache-(library_)?{prefix}")
+    volumes = [name for name in docker("volume", "ls", "--quiet").split() if ours.match(name)]
     if volumes:
         docker("volume", "rm", "--force", *volumes, check=False)
 
