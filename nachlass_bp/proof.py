@@ -52,11 +52,15 @@ class Request:
     limit_s: float | None = None
     is_seeded: bool = False
     keeps_reference: bool = True
+    lists_imports: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proof:
-    """What the service's own code found out about the pipeline."""
+    """What the service's own code found out about the pipeline.
+
+    `imported` are the source files of the modules that it took, if the request wants to know.
+    """
 
     model: manifest.Model
     estimators: tuple[str, ...]
@@ -66,6 +70,7 @@ class Proof:
     opened: tuple[str, ...]
     listed_by_imports: Mapping[str, int]
     warnings: tuple[str, ...]
+    imported: tuple[str, ...]
 
 
 def run(launcher: Launcher, draft: Manifest, manifest_file: Path, request: Request, scratch: Path) -> Proof:
@@ -87,6 +92,7 @@ def run(launcher: Launcher, draft: Manifest, manifest_file: Path, request: Reque
                 "sample_out": str(request.sample_out) if request.sample_out else None,
                 "is_seeded": request.is_seeded,
                 "keeps_reference": request.keeps_reference,
+                "lists_imports": request.lists_imports,
             }
         ),
         encoding="utf-8",
@@ -119,6 +125,7 @@ def run(launcher: Launcher, draft: Manifest, manifest_file: Path, request: Reque
         opened=tuple(report["opened"]),
         listed_by_imports=report["listed_by_imports"],
         warnings=tuple(report["warnings"]),
+        imported=tuple(report["imported"]),
     )
 
 

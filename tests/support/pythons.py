@@ -122,7 +122,7 @@ def installed_requirements(python: Python, requirements: Sequence[str] = MODEL_R
         constraints.write_text("\n".join(_locked_versions()))
         _pip(python, "install", "--quiet", "--target", str(directory), "-c", str(constraints), *requirements)
 
-    return _made_once("requirements", (python.abi, str(python.executable), *requirements, *_locked_versions()), install)
+    return made_once("requirements", (python.abi, str(python.executable), *requirements, *_locked_versions()), install)
 
 
 def installed_lock(python: Python, name: str) -> Path:
@@ -137,7 +137,7 @@ def installed_lock(python: Python, name: str) -> Path:
             shutil.rmtree(directory, ignore_errors=True)
             _pip(python, "install", *options)
 
-    return _made_once(name, (python.abi, str(python.executable), lock.read_text()), install)
+    return made_once(name, (python.abi, str(python.executable), lock.read_text()), install)
 
 
 def wheelhouse(python: Python, requirements: Sequence[str] = MODEL_REQUIREMENTS) -> Path:
@@ -163,7 +163,7 @@ def wheelhouse(python: Python, requirements: Sequence[str] = MODEL_REQUIREMENTS)
         _pip(python, "download", "--quiet", "--dest", str(directory), "-c", str(constraints), *requirements)
 
     contents = [lock.read_text() for lock in locks]
-    return _made_once("wheels", (python.abi, *requirements, *contents, *_locked_versions()), download)
+    return made_once("wheels", (python.abi, *requirements, *contents, *_locked_versions()), download)
 
 
 def pip_distribution() -> Path:
@@ -184,7 +184,8 @@ def _locked_versions() -> list[str]:
     return [line.rstrip(" \\") for line in lock.splitlines() if re.match(r"[\w.-]+==", line)]
 
 
-def _made_once(kind: str, key: Sequence[str], make: Callable[[Path], None]) -> Path:
+def made_once(kind: str, key: Sequence[str], make: Callable[[Path], None]) -> Path:
+    """Return a directory below `CACHE` that `make` has made; `key` is all that it is made from. Never write to it."""
     digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:16]
     directory = CACHE / f"{kind}-{digest}"
     with _lock(directory.with_suffix(".lock")):
