@@ -100,7 +100,8 @@ def run(launcher: Launcher, draft: Manifest, manifest_file: Path, request: Reque
     try:
         finished = process.run(
             [launcher.python, launcher.file, "check", request_file],
-            env={**launcher.env, "NACHLASS_MANIFEST": str(manifest_file)},
+            # No bytecode: it would go into the layers of other buildpacks.
+            env={**launcher.env, "NACHLASS_MANIFEST": str(manifest_file), "PYTHONDONTWRITEBYTECODE": "1"},
             cwd=scratch,
             limit_s=request.limit_s,
         )

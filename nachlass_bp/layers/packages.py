@@ -128,7 +128,7 @@ def _install(context: BuildContext, base: Interpreter, layer: Layer, file: Path,
     output.step(f"Installing {file.name} with Python {base.version}")
     root = layer.empty()
     made = process.run(
-        [sys.executable, "-I", "-m", "venv", "--without-pip", "--symlinks", root], env=context.env, cwd=root
+        [sys.executable, "-I", "-B", "-m", "venv", "--without-pip", "--symlinks", root], env=context.env, cwd=root
     )
     if not made.ok:
         raise VenvMissingError(python=sys.executable, output=made.output)

@@ -116,7 +116,7 @@ class Bytecode:
             listing.flush()
             process.run(
                 [
-                    *(self._room.user.executable, "-I", "-X", f"pycache_prefix={target}", "-m", "compileall"),
+                    *(self._room.user.executable, "-I", "-B", "-X", f"pycache_prefix={target}", "-m", "compileall"),
                     *("-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "-i", listing.name),
                 ],
                 env=self._room.context.env,

@@ -34,7 +34,7 @@ STACK = "io.nachlass.test.bookworm"
 
 def dependencies() -> Path:
     """Return what the providers' buildpacks install: a relocatable CPython in `cpython`, a pip in `pip`."""
-    return made_once("cpython", ("3", *_PYTHON), _make_dependencies)
+    return made_once("cpython", ("4", *_PYTHON), _make_dependencies)
 
 
 def _make_dependencies(directory: Path) -> None:
@@ -61,7 +61,7 @@ def _make_dependencies(directory: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(directory / "pip")
     # Python's own installation leaves bytecode; CPython's builders make it of the kind that knows no time stamps.
-    compileall = ("-I", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash")
+    compileall = ("-I", "-m", "compileall", "-q", "-f", "-j", "0", "--invalidation-mode", "unchecked-hash")
     subprocess.run(
         [prefix / "bin" / NAME, *compileall, library],
         env={"LD_LIBRARY_PATH": str(prefix / "lib")},

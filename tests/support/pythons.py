@@ -93,7 +93,7 @@ def this_python() -> Python:
     return python
 
 
-def copy_interpreter(python: Python, prefix: Path) -> None:
+def copy_interpreter(python: Python, prefix: Path, *, has_bytecode: bool = True) -> None:
     """Make `prefix` a complete Python of its own, with an empty site-packages, as Python buildpacks unpack one.
 
     CPython finds its standard library beside its executable, so that a copy is a relocated installation.
@@ -103,9 +103,8 @@ def copy_interpreter(python: Python, prefix: Path) -> None:
     shutil.copy2(python.executable, prefix / "bin" / python.name)
     for alias in ("python3", "python"):
         (prefix / "bin" / alias).symlink_to(python.name)
-    link_tree(
-        python.stdlib, library, leave_out=("site-packages", "dist-packages", "test", "config-*", "idlelib", "tkinter")
-    )
+    unwanted = ("site-packages", "dist-packages", "test", "config-*", "idlelib", "tkinter")
+    link_tree(python.stdlib, library, leave_out=unwanted if has_bytecode else (*unwanted, "__pycache__"))
     (library / "site-packages").mkdir()
     if python.shared_library is not None:
         shutil.copy2(python.shared_library, prefix / "lib")
