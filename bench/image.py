@@ -1,6 +1,7 @@
-"""Measure images: `make bench-image [ARGS="--runs 3 --only builds sizes starts"]`.
+"""Measure images: `make bench-image [ARGS="--runs 3 --only builds"]`.
 
-Real pack and docker on the Debian builder, with `examples/spam`. The figures in docs/benchmarks.md come from here.
+Real pack and docker with `examples/spam`, on the Debian builder but for the bytecode, which is measured where the
+provider of Python ships none. The figures in docs/benchmarks.md come from here.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.report import row, section
+from tests.support import builders
 from tests.support.docker import docker, serving
 from tests.support.pack import Platform, platform, remove_images
 from tests.support.pythons import ROOT, find_python, wheelhouse
 
 NAME = "nachlass-bench"
-PARTS = ("builds", "sizes", "starts")
+PARTS = ("builds", "sizes", "starts", "bytecode")
 BY_HAND = ("scikit-learn", "scipy", "cloudpickle", "fastapi", "uvicorn[standard]")
 """What somebody would install who writes a Dockerfile for the same model."""
 BY_MLFLOW = ("mlflow", "scikit-learn", "scipy", "cloudpickle")
@@ -47,12 +49,14 @@ def measure(root: Path, runs: int, parts: Sequence[str]) -> None:
     shutil.copytree(ROOT / "examples/spam", repository)
     if "builds" in parts:
         _builds(machine, repository, runs)
-    else:
+    elif parts != ["bytecode"]:
         machine.built(NAME, repository)
     if "sizes" in parts:
         _sizes(root)
     if "starts" in parts:
         _starts(runs)
+    if "bytecode" in parts:
+        _bytecode(machine, repository, root, runs)
 
 
 def _builds(machine: Platform, repository: Path, runs: int) -> None:
@@ -136,9 +140,22 @@ def _starts(runs: int) -> None:
     row("without the bytecode in it", without[1:], "s")
 
 
-def _ready(*options: str) -> float:
+def _bytecode(machine: Platform, repository: Path, root: Path, runs: int) -> None:
+    section("docker run until /readyz answers, Python from buildpacks shaped as Paketo's, page cache warm")
+    bases = builders.Bases.make(machine, NAME, repository)
+    log = bases.build("paketo", bases.builder("paketo", bases.replaced("builder.toml"), root))
+    shipped, without = [], []
+    for _ in range(runs + 1):
+        shipped.append(_ready(image=f"{NAME}-paketo"))
+        without.append(_ready("--tmpfs", f"{builders.BYTECODE}:mode=1777", image=f"{NAME}-paketo"))
+    row("with the layer pycache", shipped[1:], "s")
+    row("without it", without[1:], "s")
+    print(next(line for line in log.splitlines() if line.startswith("Shipping bytecode")))
+
+
+def _ready(*options: str, image: str = NAME) -> float:
     started = time.monotonic()
-    with serving(NAME, options=options):
+    with serving(image, options=options):
         return time.monotonic() - started
 
 

@@ -29,9 +29,10 @@ from nachlass_bp.errors import SklearnMissingError
 from nachlass_bp.hidden import Hidden, is_telling
 from nachlass_bp.interpreter import Interpreter
 from nachlass_bp.layers import notebooks as pages
-from nachlass_bp.layers import packages, publish, stages
+from nachlass_bp.layers import packages, publish, pycache, stages
 from nachlass_bp.layers.ours import Ours
 from nachlass_bp.layers.publish import Renderer
+from nachlass_bp.layers.pycache import Bytecode
 from nachlass_bp.notebooks import Notebook
 from nachlass_bp.output import Output, size_text
 from nachlass_bp.previous_image import PreviousImage
@@ -75,8 +76,10 @@ def build(context: BuildContext, ours: Ours, output: Output) -> None:
     # Who will save the last stage isn't known yet, and doesn't matter: the notebooks' code decides it.
     plan = _plan(room, configuration, to_run, to_run[-1])
     previous = PreviousImage(room, configuration, to_run, list(secrets), plan, before)
-    if pages.can_stay(context, publishing.value) and (kept := previous.keep()):
+    bytecode = Bytecode(room)
+    if pages.can_stay(context, publishing.value) and bytecode.can_stay() and (kept := previous.keep()):
         pages.stay(context, publishing.value)
+        bytecode.stay()
         _export(room, kept)
         return
     with tempfile.TemporaryDirectory(prefix="nachlass-build-") as scratch:
@@ -84,7 +87,7 @@ def build(context: BuildContext, ours: Ours, output: Output) -> None:
         output.heading("Scoring service")
         plan = _plan(room, configuration, to_run, trained.saved[-1].notebook)
         lineage = _lineage(room, configuration.home.value, secrets, trained)
-        facts = _finish(room, trained, plan, lineage, previous)
+        facts = _finish(room, trained, plan, lineage, previous, bytecode)
         if renderer is None:
             for unwanted in (publish.layer(context), pages.layer(context)):
                 unwanted.discard()
@@ -156,6 +159,7 @@ def _plan(room: Room, configuration: Configuration, to_run: Sequence[Notebook], 
         limit_s=configuration.timeout_s.value,
         is_seeded=configuration.seed.value is not None,
         keeps_reference=configuration.drift.value,
+        lists_imports=pycache.is_wanted(room.context),
     )
 
 
@@ -169,8 +173,15 @@ def _locked_version(lock: Path) -> str:
     return lock.read_text(encoding="utf-8").partition("cloudpickle==")[2].split()[0]
 
 
-def _finish(room: Room, trained: Trained, plan: stages.Plan, lineage: Lineage, previous: PreviousImage) -> Facts:
-    """Make and prove the `stages` layer, or leave it to the previous image, which has the same."""
+def _finish(
+    room: Room,
+    trained: Trained,
+    plan: stages.Plan,
+    lineage: Lineage,
+    previous: PreviousImage,
+    bytecode: Bytecode,
+) -> Facts:
+    """Make and prove the `stages` layer, or leave it to the previous image, which has the same; so with `pycache`."""
     layer, store = stages.layer(room.context), trained.store
     inputs: str | None = None
     # A layer in which there may be a secret is made again, so that each build warns of it.
@@ -179,12 +190,17 @@ def _finish(room: Room, trained: Trained, plan: stages.Plan, lineage: Lineage, p
         inputs = store.keyed_digest(
             reuse.inputs_of(trained.traces, lineage.digest, plan, trained.desk.view, room.service.key)
         )
-        if facts := reuse.find(previous.metadata, inputs, store, trained.desk.view, plan.sample_out):
+        facts = None
+        if bytecode.can_stay():
+            facts = reuse.find(previous.metadata, inputs, store, trained.desk.view, plan.sample_out)
+        if facts is not None:
+            bytecode.stay()
             previous.declare(inputs)
             layer.write_sbom(facts.sbom)
             room.output.step("Keeping the model of the previous build, which is the same")
             return facts
     finished = stages.finish(layer, trained.desk.tree(), trained.saved, trained.samples, plan, lineage, room.output)
+    bytecode.make(finished.imported)
     key = stages.content_key(layer.path)
     layer.seal(key)
     facts = _facts(finished.manifest, room.user, sbom.to_json(finished.manifest, finished.provenance, room.user))

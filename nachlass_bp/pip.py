@@ -118,20 +118,20 @@ def _candidates(
     Always isolated (-I): what else a provider has on PYTHONPATH could shadow the standard library, and would count as
     installed. What can't even be made goes into `tried`.
     """
-    yield (str(python), "-I", "-m", "pip"), "the interpreter's own pip"
+    yield (str(python), "-I", "-B", "-m", "pip"), "the interpreter's own pip"
     for package in _provided_packages(env):
-        yield (str(python), "-I", str(package)), f"the pip in {package.parent}"
+        yield (str(python), "-I", "-B", str(package)), f"the pip in {package.parent}"
     ours, *systems = wheel_directories
     for wheel in _newest_wheels([ours]):
-        yield (str(python), "-I", str(wheel / "pip")), f"the buildpack's {wheel.name}"
+        yield (str(python), "-I", "-B", str(wheel / "pip")), f"the buildpack's {wheel.name}"
     throwaway = scratch / "venv"
-    made = process.run([python, "-I", "-m", "venv", throwaway], env=_without_provider_settings(env), cwd=scratch)
+    made = process.run([python, "-I", "-B", "-m", "venv", throwaway], env=_without_provider_settings(env), cwd=scratch)
     if made.ok:
-        yield (str(throwaway / "bin" / "python"), "-I", "-m", "pip"), "a throw-away virtual environment"
+        yield (str(throwaway / "bin" / "python"), "-I", "-B", "-m", "pip"), "a throw-away virtual environment"
     else:
         tried.append(f"a throw-away virtual environment: {_last_line(made.output)}")
     for wheel in _newest_wheels([*_bundled(python, env, scratch), *systems]):
-        yield (str(python), "-I", str(wheel / "pip")), f"{wheel.name} of the system"
+        yield (str(python), "-I", "-B", str(wheel / "pip")), f"{wheel.name} of the system"
 
 
 def _provided_packages(env: Mapping[str, str]) -> list[Path]:
@@ -145,7 +145,7 @@ def _provided_packages(env: Mapping[str, str]) -> list[Path]:
 def _bundled(python: Path, env: Mapping[str, str], scratch: Path) -> list[Path]:
     """Return the directory of the wheels that came with the interpreter, if it has them."""
     program = "import ensurepip, os; print(os.path.dirname(ensurepip.__file__))"
-    found = process.run([python, "-I", "-c", program], env=_without_provider_settings(env), cwd=scratch)
+    found = process.run([python, "-I", "-B", "-c", program], env=_without_provider_settings(env), cwd=scratch)
     return [Path(found.output.strip()) / "_bundled"] if found.ok else []
 
 
@@ -172,6 +172,7 @@ def _user_settings(command: Sequence[str], python: Path, env: Mapping[str, str],
         **{name: env[name] for name in (*map(_variable, ALLOWED_SETTINGS), "PIP_CONFIG_FILE") if name in env},
         **_LISTING_SETTINGS,
         "PIP_PYTHON": str(python),  # A pip.conf may name another, which need not exist.
+        "PYTHONDONTWRITEBYTECODE": "1",  # pip starts itself anew with this Python, without our options.
     }
     finished = process.run([*command, "config", "list"], env=listing, cwd=cwd)
     if not finished.ok:

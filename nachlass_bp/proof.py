@@ -52,11 +52,15 @@ class Request:
     limit_s: float | None = None
     is_seeded: bool = False
     keeps_reference: bool = True
+    lists_imports: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proof:
-    """What the service's own code found out about the pipeline."""
+    """What the service's own code found out about the pipeline.
+
+    `imported` are the source files of the modules that it took, if the request wants to know.
+    """
 
     model: manifest.Model
     estimators: tuple[str, ...]
@@ -66,6 +70,7 @@ class Proof:
     opened: tuple[str, ...]
     listed_by_imports: Mapping[str, int]
     warnings: tuple[str, ...]
+    imported: tuple[str, ...]
 
 
 def run(launcher: Launcher, draft: Manifest, manifest_file: Path, request: Request, scratch: Path) -> Proof:
@@ -87,6 +92,7 @@ def run(launcher: Launcher, draft: Manifest, manifest_file: Path, request: Reque
                 "sample_out": str(request.sample_out) if request.sample_out else None,
                 "is_seeded": request.is_seeded,
                 "keeps_reference": request.keeps_reference,
+                "lists_imports": request.lists_imports,
             }
         ),
         encoding="utf-8",
@@ -94,7 +100,8 @@ def run(launcher: Launcher, draft: Manifest, manifest_file: Path, request: Reque
     try:
         finished = process.run(
             [launcher.python, launcher.file, "check", request_file],
-            env={**launcher.env, "NACHLASS_MANIFEST": str(manifest_file)},
+            # No bytecode: it would go into the layers of other buildpacks.
+            env={**launcher.env, "NACHLASS_MANIFEST": str(manifest_file), "PYTHONDONTWRITEBYTECODE": "1"},
             cwd=scratch,
             limit_s=request.limit_s,
         )
@@ -119,6 +126,7 @@ def run(launcher: Launcher, draft: Manifest, manifest_file: Path, request: Reque
         opened=tuple(report["opened"]),
         listed_by_imports=report["listed_by_imports"],
         warnings=tuple(report["warnings"]),
+        imported=tuple(report["imported"]),
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import imported
 from . import manifest as manifests
 from . import model as models
 from .encode import dump
@@ -32,6 +33,7 @@ class Request:
     sample_out: Path | None = None
     is_seeded: bool = False
     keeps_reference: bool = True
+    lists_imports: bool = False
 
 
 def main(request_path: str) -> int:
@@ -61,6 +63,7 @@ def read_request(path: Path) -> Request:
         sample_out=Path(data["sample_out"]) if data.get("sample_out") else None,
         is_seeded=bool(data.get("is_seeded")),
         keeps_reference=bool(data.get("keeps_reference", True)),
+        lists_imports=bool(data.get("lists_imports")),
     )
 
 
@@ -85,7 +88,10 @@ def _run(request: Request, watch: ReadWatch | None) -> dict[str, Any]:
         _write_private(request.sample_out, dump(proof.rows))
     notebooks = [stage.notebook for stage in manifest.stages]
     unseeded = [] if request.is_seeded else unseeded_warnings([stage.estimator for stage in stages], notebooks)
-    return _report(proof, stages, watch, [*skipped, *unseeded])
+    if request.lists_imports:
+        imported.import_processes()  # Before the report, so that the watch counts what this lists.
+    report = _report(proof, stages, watch, [*skipped, *unseeded])
+    return {**report, "imported": imported.sources() if request.lists_imports else []}
 
 
 def _report(

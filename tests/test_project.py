@@ -40,6 +40,42 @@ def test_package_and_buildpack_have_one_version_and_the_changelog_knows_it() -> 
     assert re.search(rf"\b{re.escape(released)}\b", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
 
 
+def test_composite_has_the_projects_version_and_nachlass_of_that_version() -> None:
+    released = read_toml("pyproject.toml")["project"]["version"]
+    composite = read_toml("builders/paketo/buildpack.toml")
+    (order,) = composite["order"]
+    versions = {member["id"]: member["version"] for member in order["group"]}
+    assert composite["buildpack"]["version"] == released
+    assert versions["nachlass/nachlass"] == released
+
+
+def test_builder_and_composite_have_the_same_buildpacks_of_paketo() -> None:
+    ((of_builder,), (of_composite,)) = (
+        read_toml(file)["order"] for file in ("builder.toml", "builders/paketo/buildpack.toml")
+    )
+    members = [
+        [(each["id"], each.get("optional", False)) for each in one["group"]] for one in (of_builder, of_composite)
+    ]
+    assert members[0] == members[1]
+    pulled = [
+        {each["uri"] for each in read_toml(file)[table] if each["uri"].startswith("docker:")}
+        for file, table in (("builder.toml", "buildpacks"), ("builders/paketo/package.toml", "dependencies"))
+    ]
+    assert pulled[0] == pulled[1]
+
+
+@pytest.mark.parametrize("file", ["builder.toml", "builders/heroku/builder.toml", "builders/debian/builder.toml"])
+def test_builder_takes_nachlass_as_it_is_packaged_here(file: str) -> None:
+    found = read_toml(file)
+    (ours,) = (each["uri"] for each in found["buildpacks"] if not each["uri"].startswith("docker:"))
+    assert (ROOT / file).parent.joinpath(ours).resolve() == ROOT / "dist/nachlass.cnb"
+    named = [each for order in found["order"] for each in order["group"] if each["id"] == "nachlass/nachlass"]
+    assert [each.get("version") for each in named] == [None], "there is one version, and this is the one"
+    images = [found["build"]["image"], *(each["image"] for each in found["run"]["images"])]
+    if "stack" in found:
+        assert images == [found["stack"]["build-image"], found["stack"]["run-image"]]
+
+
 @pytest.mark.parametrize("unfinished", ["TODO", "FIXME", "XXX", "NotImplementedError"])
 def test_product_has_no_unfinished_text(unfinished: str) -> None:
     found = files_of(*PRODUCT)

@@ -429,7 +429,11 @@ def trace(file: str, tree: str, own_directories: Sequence[str]) -> None:
     """
     own = [*own_directories, sys.prefix, sys.base_prefix, sys.exec_prefix, "/proc", "/sys", "/dev"]
     own += [path for path in sys.path if path and not (path + "/").startswith(os.path.join(tree, ""))]  # noqa: PTH118
-    tracer = _Current.tracer = Tracer(file, tree, [os.path.abspath(path) for path in own])  # noqa: PTH100
+    own = [os.path.abspath(path) for path in own]  # noqa: PTH100
+    # Paketo's buildpacks have the bytecode of all these elsewhere (PYTHONPYCACHEPREFIX), and made anew in each build.
+    elsewhere = os.path.abspath(sys.pycache_prefix) if sys.pycache_prefix else None  # noqa: PTH100
+    own += [elsewhere + path for path in own] if elsewhere else []
+    tracer = _Current.tracer = Tracer(file, tree, own)
     sys.meta_path.insert(0, _Finder(tracer))
     sys.addaudithook(_hook(tracer))
     for name in ("stat", "lstat", "access", "readlink"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nachlass_bp.cnb.layer import Layer
 
-NAMES = ("tools", "kernel", "packages", "publish", "scorer", "stages", "notebooks")
+NAMES = ("tools", "kernel", "packages", "publish", "scorer", "stages", "notebooks", "pycache")
 
 
 def discard_unfinished(layers_dir: Path) -> None:

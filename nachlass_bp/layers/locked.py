@@ -139,7 +139,19 @@ def compile_bytecode(python: Path, *directories: Path, env: Mapping[str, str]) -
     them.
     """
     process.run(
-        [python, "-I", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", *directories],
+        [
+            python,
+            "-I",
+            "-B",
+            "-m",
+            "compileall",
+            "-q",
+            "-j",
+            "0",
+            "--invalidation-mode",
+            "unchecked-hash",
+            *directories,
+        ],
         env=env,
         cwd=directories[0],
     )

@@ -50,6 +50,9 @@ def ensure(context: BuildContext, base: Interpreter, output: Output, *, upgrade:
         return base
     if not file.is_file():
         raise RequirementsMissingError
+    if base.base_prefix.is_relative_to(context.layers_root):
+        # A group may have such a buildpack in the wrong place, and then works all the same.
+        output.step(f"No buildpack before nachlass installed {file.name}, so nachlass does; one after it is too late")
     cached = look(context, base, upgrade=upgrade)
     layer = cached.layer
     if cached.reasons is None:
@@ -133,7 +136,7 @@ def _install(context: BuildContext, base: Interpreter, layer: Layer, file: Path,
     output.step(f"Installing {file.name} with Python {base.version}")
     root = layer.empty()
     made = process.run(
-        [sys.executable, "-I", "-m", "venv", "--without-pip", "--symlinks", root], env=context.env, cwd=root
+        [sys.executable, "-I", "-B", "-m", "venv", "--without-pip", "--symlinks", root], env=context.env, cwd=root
     )
     if not made.ok:
         raise VenvMissingError(python=sys.executable, output=made.output)

@@ -56,18 +56,21 @@ class Plan:
     limit_s: float | None
     is_seeded: bool
     keeps_reference: bool
+    lists_imports: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
     """A filled layer. `opened` are the files of the tree that the proof opened, None where not all can be told.
 
-    `provenance` is the document of that name.
+    `provenance` is the document of that name; `imported` are the source files of the service's modules, if the plan
+    wants to know.
     """
 
     manifest: Manifest
     provenance: Mapping[str, Any]
     opened: frozenset[str] | None
+    imported: Sequence[str]
 
 
 def layer(context: BuildContext) -> Layer:
@@ -116,7 +119,7 @@ def finish(  # noqa: PLR0913 - all that a layer is made from
     provenance.write_text(provenances.to_json(document), encoding="utf-8")
     provenance.chmod(0o644)
     launch.write_env(stages.path, {"NACHLASS_MANIFEST": str(stages.path / MANIFEST)})
-    return Finished(manifest=final, provenance=document, opened=opened)
+    return Finished(manifest=final, provenance=document, opened=opened, imported=proof.imported)
 
 
 def _unique_names(saved: Sequence[SavedStage]) -> list[tuple[str, SavedStage]]:
@@ -183,6 +186,7 @@ def _prove(
         watch=tree.root,
         is_seeded=plan.is_seeded,
         keeps_reference=plan.keeps_reference,
+        lists_imports=plan.lists_imports,
     )
     openings: Openings | None = None
     with _watching(tree) as watch:

@@ -82,7 +82,7 @@ def site() -> Path:
         options = ["--quiet", "--target", str(directory), "--require-hashes", "--no-deps"]
         pythons._pip(python, "install", *options, "-r", str(lock))
 
-    return pythons._made_once("publish", (python.abi, str(python.executable), lock.read_text()), install)
+    return pythons.made_once("publish", (python.abi, str(python.executable), lock.read_text()), install)
 
 
 class Press:

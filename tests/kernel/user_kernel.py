@@ -31,7 +31,7 @@ def kernel_site(python: Python) -> Path:
             python, "install", "--quiet", "--target", str(directory), "--require-hashes", "--no-deps", "-r", str(lock)
         )
 
-    return pythons._made_once("kernel", (python.abi, str(python.executable), lock.read_text()), install)
+    return pythons.made_once("kernel", (python.abi, str(python.executable), lock.read_text()), install)
 
 
 def user_environment(python: Python, requirements: Sequence[str]) -> Path:
@@ -50,7 +50,7 @@ def user_environment(python: Python, requirements: Sequence[str]) -> Path:
             pythons._pip(inside, "install", "--quiet", *requirements)
 
     key = (python.abi, str(python.executable), *requirements)
-    return pythons._made_once("environment", key, make) / "bin" / "python"
+    return pythons.made_once("environment", key, make) / "bin" / "python"
 
 
 def probe(interpreter: Path) -> dict[str, Any]:

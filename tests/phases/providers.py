@@ -28,7 +28,7 @@ def paketo(python: Python, requirements: Sequence[str] = MODEL_REQUIREMENTS) -> 
     def install(layers: Path) -> None:
         # cpython's build.go: PYTHONPATH.default is the layer itself, PYTHONPYCACHEPREFIX keeps bytecode out of layers.
         cpython = _layer(layers / "paketo-buildpacks_cpython/cpython", launch=True, cache=True)
-        copy_interpreter(python, cpython)
+        copy_interpreter(python, cpython, has_bytecode=False)
         _env(cpython / "env", {"PYTHONPATH.default": str(cpython)})
         _env(cpython / "env.build", {"PYTHONPYCACHEPREFIX.default": "/tmp"})
         # At launch an exec.d program sets it below HOME, unless it is set.

@@ -257,6 +257,17 @@ def test_files_that_the_model_reads_are_reported(image: Image) -> None:
     assert report["opened"] == ["data/factor.txt", "reader.py"]
 
 
+def test_sources_of_the_services_modules_are_listed_only_when_asked_for(image: Image) -> None:
+    stages, samples = [LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0])], [[[1.0]]]
+    assert _proved(image, stages, samples)["imported"] == []
+
+    listed = _proved(image, stages, samples, lists_imports=True)["imported"]
+
+    assert all(Path(source).is_file() for source in listed)
+    for module in ("sklearn/linear_model/_base.py", "nachlass_scorer/worker.py", "gunicorn/arbiter.py"):
+        assert [source for source in listed if source.endswith(f"/{module}")], module
+
+
 def test_a_file_that_is_missing_is_named(image: Image) -> None:
     (image.app / "reader.py").write_text(_READER)
     report = _failed(image, [b"creader\nReader\n)\x81."], [["a"], [[1.0]]])

@@ -32,7 +32,7 @@ def require(name: str) -> None:
     """Skip the calling test when the machine lacks `name`; fail it when NACHLASS_TEST_REQUIRE names it.
 
     `name` is "lifecycle", "clients" (`locks/clients.txt`), "docker", "files", "pack", "prometheus", "registry", "root",
-    an interpreter like "python3.12", or a program: "chromium", "curl", "git", "mount", "setpriv".
+    an interpreter like "python3.12", or a program: "apt-get", "chromium", "curl", "git", "mount", "setpriv".
     """
     reason = _interpreter(name) if name.startswith("python") else _CHECKS[name]()
     if not reason:
@@ -125,5 +125,5 @@ _CHECKS: dict[str, Callable[[], str | None]] = {
     "prometheus": _prometheus,
     "registry": _registry,
     "root": _root,
-    **{name: _program(name) for name in ("chromium", "curl", "git", "mount", "setpriv")},
+    **{name: _program(name) for name in ("apt-get", "chromium", "curl", "git", "mount", "setpriv")},
 }

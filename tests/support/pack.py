@@ -95,9 +95,15 @@ def wheels() -> Path:
 
 def platform(home: Path) -> Platform:
     """Return a machine on which nothing was built yet; skip the test where there is no pack or no engine."""
+    made = bare_platform(home)
+    make("builder", BUILDER="debian")
+    return made
+
+
+def bare_platform(home: Path) -> Platform:
+    """Return the same without the Debian builder."""
     require("docker")
     require("pack")
-    make("builder", BUILDER="debian")
     env = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
@@ -136,6 +142,8 @@ def _tree_state() -> str:
     """Return what identifies the tree's files and the engine that has what was made of them."""
     shipped = ("buildpack.toml", "bin", "nachlass_bp", "scorer", "locks", "builders", "scripts", "pyproject.toml")
     digest = hashlib.sha256(docker("info", "--format", "{{.ID}}").encode())
+    # The package has the files that git knows: adding one makes another of the same tree.
+    digest.update(subprocess.run(["git", "ls-files", "-z", *shipped], cwd=ROOT, capture_output=True, check=True).stdout)
     for name in shipped:
         top = ROOT / name
         for path in sorted([top, *top.rglob("*")] if top.is_dir() else [top]):

@@ -93,7 +93,7 @@ def this_python() -> Python:
     return python
 
 
-def copy_interpreter(python: Python, prefix: Path) -> None:
+def copy_interpreter(python: Python, prefix: Path, *, has_bytecode: bool = True) -> None:
     """Make `prefix` a complete Python of its own, with an empty site-packages, as Python buildpacks unpack one.
 
     CPython finds its standard library beside its executable, so that a copy is a relocated installation.
@@ -103,9 +103,8 @@ def copy_interpreter(python: Python, prefix: Path) -> None:
     shutil.copy2(python.executable, prefix / "bin" / python.name)
     for alias in ("python3", "python"):
         (prefix / "bin" / alias).symlink_to(python.name)
-    link_tree(
-        python.stdlib, library, leave_out=("site-packages", "dist-packages", "test", "config-*", "idlelib", "tkinter")
-    )
+    unwanted = ("site-packages", "dist-packages", "test", "config-*", "idlelib", "tkinter")
+    link_tree(python.stdlib, library, leave_out=unwanted if has_bytecode else (*unwanted, "__pycache__"))
     (library / "site-packages").mkdir()
     if python.shared_library is not None:
         shutil.copy2(python.shared_library, prefix / "lib")
@@ -122,7 +121,7 @@ def installed_requirements(python: Python, requirements: Sequence[str] = MODEL_R
         constraints.write_text("\n".join(_locked_versions()))
         _pip(python, "install", "--quiet", "--target", str(directory), "-c", str(constraints), *requirements)
 
-    return _made_once("requirements", (python.abi, str(python.executable), *requirements, *_locked_versions()), install)
+    return made_once("requirements", (python.abi, str(python.executable), *requirements, *_locked_versions()), install)
 
 
 def installed_lock(python: Python, name: str) -> Path:
@@ -137,7 +136,7 @@ def installed_lock(python: Python, name: str) -> Path:
             shutil.rmtree(directory, ignore_errors=True)
             _pip(python, "install", *options)
 
-    return _made_once(name, (python.abi, str(python.executable), lock.read_text()), install)
+    return made_once(name, (python.abi, str(python.executable), lock.read_text()), install)
 
 
 def wheelhouse(python: Python, requirements: Sequence[str] = MODEL_REQUIREMENTS) -> Path:
@@ -163,7 +162,7 @@ def wheelhouse(python: Python, requirements: Sequence[str] = MODEL_REQUIREMENTS)
         _pip(python, "download", "--quiet", "--dest", str(directory), "-c", str(constraints), *requirements)
 
     contents = [lock.read_text() for lock in locks]
-    return _made_once("wheels", (python.abi, *requirements, *contents, *_locked_versions()), download)
+    return made_once("wheels", (python.abi, *requirements, *contents, *_locked_versions()), download)
 
 
 def pip_distribution() -> Path:
@@ -184,7 +183,8 @@ def _locked_versions() -> list[str]:
     return [line.rstrip(" \\") for line in lock.splitlines() if re.match(r"[\w.-]+==", line)]
 
 
-def _made_once(kind: str, key: Sequence[str], make: Callable[[Path], None]) -> Path:
+def made_once(kind: str, key: Sequence[str], make: Callable[[Path], None]) -> Path:
+    """Return a directory below `CACHE` that `make` has made; `key` is all that it is made from. Never write to it."""
     digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:16]
     directory = CACHE / f"{kind}-{digest}"
     with _lock(directory.with_suffix(".lock")):
