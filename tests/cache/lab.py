@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.phases.providers import bare
 from tests.support.layers import Layer
 from tests.support.phases import Built, Phases
-from tests.support.pythons import this_python, wheelhouse
+from tests.support.pythons import MODEL_REQUIREMENTS, this_python, wheelhouse
 from tests.support.repositories import classifier_repository
 from tests.support.trees import link_tree, remove_tree
 
-PACKAGES = ("numpy", "scipy", "scikit-learn", "joblib", "cloudpickle", "pandas", "pyarrow")
+DATA_PACKAGES = (*MODEL_REQUIREMENTS, "pandas", "pyarrow")
+"""What scikit-learn imports if it is there, which takes as long again: only for who needs it."""
 _LARGE = ("tools", "kernel", "scorer", "packages")
 _DECISION = re.compile(r"^(?P<notebook>.+\.ipynb): (?P<what>run|reused) \((?P<why>.*)\)$", re.MULTILINE)
 
@@ -116,12 +117,12 @@ class Lab:
         )
 
 
-def install(root: Path) -> Phases:
+def install(root: Path, packages: Sequence[str] = MODEL_REQUIREMENTS) -> Phases:
     """Return a platform whose tools, kernel, service and packages are in place."""
     repository = classifier_repository(root / "repository")
-    _require_packages(repository)
+    (repository / "requirements.txt").write_text("".join(f"{name}\n" for name in packages))
     python = this_python()
-    env = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheelhouse(python, PACKAGES))}
+    env = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheelhouse(python, packages))}
     phases = Phases(root / "platform", repository, provider=bare(python), env=env)
     built = phases.build()
     assert built.exit_code == 0, built.output
@@ -132,7 +133,7 @@ def platform_like(
     installed: Phases, root: Path, repository: Path, env: Mapping[str, str], *, kind: type[Phases] = Phases
 ) -> Phases:
     """Return a platform of its own for `repository`, which finds everything installed; `env` is its user's."""
-    _require_packages(repository)
+    shutil.copyfile(installed.repository / "requirements.txt", repository / "requirements.txt")
     phases = kind(root, repository, provider=installed.provider, env=env)
     phases.set_env({file.name: file.read_text() for file in (installed.platform / "env").iterdir()})
     phases.set_env(env)
@@ -140,7 +141,3 @@ def platform_like(
         link_tree(installed.kept_layer(name), phases.store.kept / name)
         phases.store.layers[name] = installed.store.layers[name]
     return phases
-
-
-def _require_packages(repository: Path) -> None:
-    (repository / "requirements.txt").write_text("".join(f"{name}\n" for name in PACKAGES))

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.cache.lab import PACKAGES
 from tests.support.facilities import require
 from tests.support.pythons import CACHE, ROOT, this_python, wheelhouse
 
@@ -40,7 +39,7 @@ def mounts() -> list[str]:
 @pytest.mark.parametrize("file", ["test_scenarios.py", "test_reads.py"])
 def test_scenarios_hold_in_a_container(file: str) -> None:
     require("docker")
-    wheelhouse(this_python(), PACKAGES)  # The container has no network.
+    wheelhouse(this_python())  # The container has no network.
     subprocess.run(["docker", "import", "-", IMAGE], input=empty_image(), check=True, capture_output=True)
     done = subprocess.run(
         [
