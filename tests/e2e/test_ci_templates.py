@@ -58,7 +58,12 @@ def test_its_commands_publish_an_image_and_a_cache(
         try:
             for step in steps():
                 done = subprocess.run(
-                    ["sh", "-ec", step], cwd=repository, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+                    ["sh", "-ec", step],
+                    cwd=repository,
+                    env=env,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
                 )
                 assert done.returncode == 0, done.stdout
             for tag in (COMMIT, "latest", "cache"):

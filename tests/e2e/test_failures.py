@@ -69,8 +69,9 @@ def is_building(container: str, name: str) -> bool:
 def runs_kernel(process: Path) -> bool:
     """Whether it is the kernel of the build's own directory, which no build of another test has."""
     try:
-        return b"/layers/nachlass_nachlass/kernel" in (process / "cmdline").read_bytes() and b"it_has_begun" in (
-            process / "environ"
-        ).read_bytes()
+        return (
+            b"/layers/nachlass_nachlass/kernel" in (process / "cmdline").read_bytes()
+            and b"it_has_begun" in (process / "environ").read_bytes()
+        )
     except OSError:
         return False

@@ -144,7 +144,9 @@ def test_cache_in_a_registry_serves_a_machine_that_has_nothing(
                     env=SETTINGS,
                 )
                 assert ran(log) == notebooks
-                digests += re.findall(r"Images \(sha256:([0-9a-f]+)", log) or re.findall(r"sha256:([0-9a-f]{12})", log)[-1:]
+                digests += (
+                    re.findall(r"Images \(sha256:([0-9a-f]+)", log) or re.findall(r"sha256:([0-9a-f]{12})", log)[-1:]
+                )
             assert len(set(digests)) == 1
             docker("pull", f"{address}/{name}")
             with serving(f"{address}/{name}") as running:

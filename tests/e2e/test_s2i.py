@@ -55,7 +55,18 @@ def test_image_serves_as_any_user_of_group_0(image: str) -> None:
 
 
 def test_image_predicts_for_rows_that_it_reads(image: str) -> None:
-    command = ["docker", "run", "--rm", "--interactive", *RESTRICTED, "--user", USER, image, "/usr/libexec/s2i/run", "score"]
+    command = [
+        "docker",
+        "run",
+        "--rm",
+        "--interactive",
+        *RESTRICTED,
+        "--user",
+        USER,
+        image,
+        "/usr/libexec/s2i/run",
+        "score",
+    ]
     scored = subprocess.run(command, input="0.1,0.0\n3.0,2.8\n", capture_output=True, text=True, check=False)
     assert scored.returncode == 0, scored.stderr
     assert [line.split(",")[-1] for line in scored.stdout.splitlines()] == ["low", "high"]
