@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench import cache_cost, command, kernels, peers, scenarios
 from bench.report import progress
-from tests.cache.lab import DATA_PACKAGES, install
+from tests.support.installed import DATA_PACKAGES, install
 from tests.support.phases import Phases
 
 PARTS: dict[str, Callable[[Phases, Path, int], None]] = {

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from tests.cache.conftest import LabMaker
-from tests.cache.lab import Lab, Outcome, platform_like
+from tests.cache.lab import Lab, Outcome
+from tests.support.installed import platform_like
 from tests.support.phases import Phases
 from tests.support.pythons import installed_requirements, this_python
 from tests.support.repositories import LOGISTIC_REGRESSION, write_notebook, write_repository
