@@ -97,7 +97,6 @@ def test_change_is_answered_by_the_fewest_runs(table: Table, name: str) -> None:
 def test_changes_beside_a_model_keep_it(table: Table) -> None:
     assert table.changed.built.exit_code == 0, table.changed.built.output
     assert (table.changed.what[F], table.changed.what[M]) == ("reused", "reused")
-    assert "stages" in table.changed.built.reused
     assert_serves(table.lab)
 
 
@@ -157,7 +156,8 @@ def test_first_build_runs_everything(lab: Lab) -> None:
 
 def test_variable_is_a_dependency_and_its_earlier_value_is_still_known(lab: Lab) -> None:
     lab.reset()
-    value = {"TFIDF_BUCKETS": "2000003"}
+    # Written so that it can be told from other numbers of a trace.
+    value = {"TFIDF_BUCKETS": "0000000002"}
     lab.phases.set_env(value)
     assert_answered(SCENARIOS[OF_ALL], lab.build())
     traces = (lab.phases.store.kept / "stage-store").rglob("*.json")
