@@ -28,7 +28,7 @@ run: setup ## build examples/spam from its notebooks and serve it, with a page f
 	$(VENV)/bin/nachlass run examples/spam --port $(PORT)
 
 test: setup ## run the tests
-	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup ## formatting, lint, types, shell, spelling
 	$(VENV)/bin/ruff format --check .

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench import cache_cost, command, kernels, peers, scenarios
 from bench.report import progress
-from tests.cache.lab import install
+from tests.support.installed import DATA_PACKAGES, install
 from tests.support.phases import Phases
 
 PARTS: dict[str, Callable[[Phases, Path, int], None]] = {
@@ -39,7 +39,7 @@ def main() -> None:
         others = [name for name in PARTS if name in parts]
         if others:
             progress("installing what notebooks need")
-            installed = install(root / "installed")
+            installed = install(root / "installed", DATA_PACKAGES)
             for name in others:
                 PARTS[name](installed, root / name, arguments.runs)
     print(f"\nAll of it took {time.monotonic() - started:.0f} s")

@@ -11,7 +11,7 @@ from bench import repositories, stopwatch
 from bench.report import progress, row, section
 from bench.stopwatch import Timed
 from nachlass_bp.cache.digests import sha256_of
-from tests.cache.lab import platform_like
+from tests.support.installed import platform_like
 from tests.support.phases import Phases
 
 _MINUTE_S = 60.0

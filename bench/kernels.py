@@ -8,7 +8,7 @@ from pathlib import Path
 from bench import repositories, stopwatch
 from bench.report import progress, row, section
 from bench.stopwatch import NotebookTimes
-from tests.cache.lab import platform_like
+from tests.support.installed import platform_like
 from tests.support.phases import Phases
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from bench import peers_environment, repositories, stopwatch
 from bench.report import row, section
-from tests.cache.lab import platform_like
 from tests.support.environment import IMAGE_PATH
+from tests.support.installed import platform_like
 from tests.support.phases import Phases
 
 _WORKER = Path(__file__).with_name("peer_worker.py")

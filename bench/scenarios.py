@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.peers import Peers
 from bench.report import progress, section
-from tests.cache.lab import Lab, platform_like
+from tests.cache.lab import Lab
 from tests.cache.scenarios import (
     SCENARIOS,
     F,
@@ -27,6 +27,7 @@ from tests.cache.scenarios import (
     nothing,
     two_notebooks,
 )
+from tests.support.installed import platform_like
 from tests.support.phases import Phases
 
 _TOOLS = ("nachlass", "papermill", "jupyter-cache")

@@ -241,6 +241,17 @@ def read(path: Path) -> Manifest:
     return from_json(data)
 
 
+def finished(manifest: Manifest) -> Model:
+    """Return the manifest's model.
+
+    Raises:
+        ManifestError: It is the draft of a build that was not finished.
+    """
+    if manifest.model is None:
+        raise ManifestError("/model", "the build that wrote this manifest did not finish: build again")
+    return manifest.model
+
+
 def from_json(data: object) -> Manifest:
     """Check `data`, as decoded from JSON, and return the manifest that it describes."""
     if not isinstance(data, dict):

@@ -48,20 +48,19 @@ def load(path: Path) -> Service:
         OSError: The manifest isn't there.
     """
     manifest = manifests.read(path)
-    if manifest.model is None:
-        raise ManifestError("/model", "the build that wrote this manifest did not finish: build again")
+    model = manifests.finished(manifest)
     # Unpickling makes many objects and no garbage: collecting in between only costs time.
     gc.disable()
     try:
         pipeline = models.compose(models.load_stages(manifest, path.parent))
     finally:
         gc.enable()
-    if manifest.model.input.kind == "frame" or manifest.model.input.dtype == "series":
+    if model.input.kind == "frame" or model.input.dtype == "series":
         import pandas  # noqa: F401, ICN001, PLC0415 - once before the fork, not in each worker at its first request.
     prepare_sklearn()
     return Service(
         manifest=manifest,
-        model=manifest.model,
+        model=model,
         pipeline=pipeline,
         diagram=diagram.draw(pipeline),
         provenance=_provenance(path.parent / PROVENANCE),

@@ -1,12 +1,29 @@
-"""What all tests share: the end-of-session note about what this machine could not test."""
+"""What all tests share: bytecode of ours, and the end-of-session note about what this machine could not test."""
 
 from __future__ import annotations
 
+import compileall
 from collections import Counter
 
 import pytest
 
 from tests.support.facilities import SKIP_PREFIX
+from tests.support.order import LONGEST_FIRST
+from tests.support.pythons import ROOT
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile what hundreds of builds import: they leave no bytecode in the buildpack, and would each do it anew."""
+    if not hasattr(config, "workerinput"):
+        for package in ("nachlass_bp", "scorer"):
+            compileall.compile_dir(ROOT / package, quiet=2)  # In a checkout that is read-only, it stays undone.
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, wherever more than one process runs the tests."""
+    if hasattr(config, "workerinput"):
+        places = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST_FIRST)}
+        items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from nachlass_bp.version import version
+from tests.support.order import LONGEST_FIRST
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -137,3 +138,7 @@ def test_every_decision_is_in_the_list_of_decisions() -> None:
 def test_example_is_committed_without_outputs(notebook: Path) -> None:
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     assert [cell for cell in cells if cell.get("outputs") or cell.get("execution_count")] == []
+
+
+def test_files_that_tests_begin_with_are_there() -> None:
+    assert [name for name in LONGEST_FIRST if not (ROOT / "tests" / name).is_file()] == []

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .. import service as services
+from .. import manifest as manifests
 from ..decode import Decoder
 from ..errors import StageError
-from ..manifest import ManifestError
-from ..predictor.answers import Answerer
-from ..service import Service
+from ..manifest import ManifestError, Model
 from .added import Added, added_columns
 from .arguments import Options, format_of, parse
 from .chunks import BadRow, Reader
 from .csvfile import CsvReader
 from .faults import BadRows
 from .formats import Writer, open_reader, open_writer, require_parquet
-from .predicting import Scorer
 from .progress import Progress
 from .source import Source
 from .stopping import Interrupted, Status, StopError, interruptible, writing
 from .streams import Streams, require_open, take_streams
 from .target import Target
+
+if TYPE_CHECKING:
+    from ..predictor.answers import Answerer
+    from .predicting import Scorer
 
 
 def main(words: list[str], directory: str) -> int:
@@ -70,14 +72,16 @@ def _run(options: Options, progress: Progress) -> int:
         raise StopError(Status.USAGE, "Parquet is not for a terminal: say --output FILE.")
     if "parquet" in (source_format, target_format):
         require_parquet()  # Before the stages, from which on the notebooks' directories come first on sys.path.
-    service = _load()
-    spec = service.model.input
-    decoder, answerer = Decoder(spec), Answerer(service.pipeline, spec)
-    added = _added(options, service, decoder, answerer)
+    model = _described()
+    spec, decoder, answerer = model.input, Decoder(model.input), functools.cache(_load)
+    added = _added(options, model, decoder, answerer)
+    # What is wrong with the input need not wait for the model, which takes seconds.
     reader = open_reader(source, source_format, spec, options, added, is_same=source_format == target_format)
     if isinstance(reader, CsvReader) and reader.note:
         progress.tell(reader.note)
-    scorer = Scorer(decoder, answerer, added.methods, progress.tell)
+    from .predicting import Scorer  # noqa: PLC0415 - needs scikit-learn, which takes seconds
+
+    scorer = Scorer(decoder, answerer(), added.methods, progress.tell)
     with _targets(options, streams) as (target, errors):
         bad = BadRows(errors, limit=options.max_errors, tell=progress.tell)
         with writing(target.name):
@@ -102,30 +106,44 @@ def _open(options: Options, streams: Streams, progress: Progress) -> Source:
     return Source(None, standard_input)
 
 
-def _load() -> Service:
-    manifest = Path(os.environ["NACHLASS_MANIFEST"])  # The launcher has read it.
+def _described() -> Model:
+    """Return what the manifest says of the model, without loading it."""
     try:
-        return services.load(manifest)
+        return manifests.finished(manifests.read(_manifest()))
+    except (ManifestError, OSError) as error:
+        raise StopError(Status.NO_CONFIGURATION, f"The manifest can't be read: {error}") from error
+
+
+def _manifest() -> Path:
+    return Path(os.environ["NACHLASS_MANIFEST"])  # The launcher has read it.
+
+
+def _load() -> Answerer:
+    from .. import service  # noqa: PLC0415 - scikit-learn takes seconds
+    from ..predictor.answers import Answerer  # noqa: PLC0415 - as above
+
+    try:
+        loaded = service.load(_manifest())
     except (ManifestError, OSError) as error:
         raise StopError(Status.NO_CONFIGURATION, f"The manifest can't be read: {error}") from error
     except StageError as error:
-        raise StopError(Status.NO_MODEL, services.describe(error, manifest)) from error
+        raise StopError(Status.NO_MODEL, service.describe(error, _manifest())) from error
+    return Answerer(loaded.pipeline, loaded.model.input)
 
 
-def _added(options: Options, service: Service, decoder: Decoder, answerer: Answerer) -> Added:
+def _added(options: Options, model: Model, decoder: Decoder, answerer: Callable[[], Answerer]) -> Added:
     """Return what is added.
 
     Raises:
         StopError: Probabilities are asked for, and the model has none.
     """
-    model = service.model
     probabilities: Sequence[Any] | None = None
     if options.with_probabilities:
         if "predict_proba" not in model.methods:
             raise StopError(Status.USAGE, "The model has no probabilities.")
         probabilities = model.classes
         if model.outputs is not None or not probabilities:  # Of several outputs, an answer tells how many each has.
-            (probabilities,) = answerer.answer(decoder.decode([model.example]).rows, ("predict_proba",))
+            (probabilities,) = answerer().answer(decoder.decode([model.example]).rows, ("predict_proba",))
     return added_columns(model, probabilities=probabilities, prefix=options.prefix)
 
 

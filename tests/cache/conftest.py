@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cache.lab import Lab, install, platform_like
+from tests.cache.lab import Lab
+from tests.support.installed import installed_once, platform_like
 from tests.support.phases import Phases
 
 LabMaker = Callable[..., Lab]
@@ -16,7 +17,7 @@ LabMaker = Callable[..., Lab]
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Phases:
     """Return a platform whose tools, kernel, service and packages are in place."""
-    return install(tmp_path_factory.mktemp("installed"))
+    return installed_once(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

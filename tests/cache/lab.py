@@ -8,15 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.phases.providers import bare
+from tests.support.installed import LARGE
 from tests.support.layers import Layer
 from tests.support.phases import Built, Phases
-from tests.support.pythons import this_python, wheelhouse
-from tests.support.repositories import classifier_repository
 from tests.support.trees import link_tree, remove_tree
 
-PACKAGES = ("numpy", "scipy", "scikit-learn", "joblib", "cloudpickle", "pandas", "pyarrow")
-_LARGE = ("tools", "kernel", "scorer", "packages")
 _DECISION = re.compile(r"^(?P<notebook>.+\.ipynb): (?P<what>run|reused) \((?P<why>.*)\)$", re.MULTILINE)
 
 
@@ -78,7 +74,7 @@ class Lab:
     def _put_back(self, cold: Path, directory: Path) -> None:
         """Make `directory` what it was; large layers that no build has changed since stay where they are."""
         for entry in directory.iterdir():
-            is_same = entry.name in _LARGE and self.phases.store.layers.get(entry.name) == self._layers[entry.name]
+            is_same = entry.name in LARGE and self.phases.store.layers.get(entry.name) == self._layers[entry.name]
             if not is_same or entry.name in self._upgraded or not (cold / entry.name).exists():
                 remove_tree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
         for entry in cold.iterdir():
@@ -114,33 +110,3 @@ class Lab:
             built=built,
             decisions={match["notebook"]: Decision(what=match["what"], why=match["why"]) for match in found},
         )
-
-
-def install(root: Path) -> Phases:
-    """Return a platform whose tools, kernel, service and packages are in place."""
-    repository = classifier_repository(root / "repository")
-    _require_packages(repository)
-    python = this_python()
-    env = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheelhouse(python, PACKAGES))}
-    phases = Phases(root / "platform", repository, provider=bare(python), env=env)
-    built = phases.build()
-    assert built.exit_code == 0, built.output
-    return phases
-
-
-def platform_like(
-    installed: Phases, root: Path, repository: Path, env: Mapping[str, str], *, kind: type[Phases] = Phases
-) -> Phases:
-    """Return a platform of its own for `repository`, which finds everything installed; `env` is its user's."""
-    _require_packages(repository)
-    phases = kind(root, repository, provider=installed.provider, env=env)
-    phases.set_env({file.name: file.read_text() for file in (installed.platform / "env").iterdir()})
-    phases.set_env(env)
-    for name in _LARGE:
-        link_tree(installed.kept_layer(name), phases.store.kept / name)
-        phases.store.layers[name] = installed.store.layers[name]
-    return phases
-
-
-def _require_packages(repository: Path) -> None:
-    (repository / "requirements.txt").write_text("".join(f"{name}\n" for name in PACKAGES))

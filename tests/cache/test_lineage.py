@@ -126,7 +126,7 @@ def test_provenance_has_the_digest_of_every_file_that_went_into_the_model_or_cam
     assert (prepare["used_network"], prepare["started_programs"]) == (False, False)
     assert "TOKEN" in prepare["inputs"]["variables"]
     assert [each["trained"]["commit"] for each in (prepare, model)] == [{"id": COMMIT, "dirty": None}] * 2
-    assert {"scikit-learn", "numpy", "pandas"} <= built.provenance["packages"].keys()
+    assert {"scikit-learn", "numpy", "joblib"} <= built.provenance["packages"].keys()
 
 
 def test_nothing_that_is_published_tells_of_a_secret(built: Built) -> None:

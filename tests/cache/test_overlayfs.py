@@ -8,11 +8,8 @@ import sys
 import tarfile
 from pathlib import Path
 
-import pytest
-
-from tests.cache.lab import PACKAGES
 from tests.support.facilities import require
-from tests.support.pythons import CACHE, ROOT, this_python, wheelhouse
+from tests.support.pythons import CACHE, ROOT, installed_requirements, this_python, wheelhouse
 
 IMAGE = "nachlass-test-empty"
 DIRECTORIES = ("proc", "dev", "sys", "tmp", "etc")
@@ -37,17 +34,21 @@ def mounts() -> list[str]:
     return [*read_only, f"--volume={CACHE}:{CACHE}"]
 
 
-@pytest.mark.parametrize("file", ["test_scenarios.py", "test_reads.py"])
-def test_scenarios_hold_in_a_container(file: str) -> None:
+FILES = ("test_scenarios.py", "test_reads.py")
+
+
+def test_scenarios_hold_in_a_container() -> None:
     require("docker")
-    wheelhouse(this_python(), PACKAGES)  # The container has no network.
+    # The container has no network.
+    wheelhouse(this_python())
+    installed_requirements(this_python(), ["pyarrow"])
     subprocess.run(["docker", "import", "-", IMAGE], input=empty_image(), check=True, capture_output=True)
     done = subprocess.run(
         [
             *("docker", "run", "--rm", "--network", "none", "--workdir", str(ROOT), *mounts()),
             *("--env", "HOME=/tmp", "--env", "PATH=/usr/bin:/bin"),
             *(IMAGE, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp", "/tmp/tests"),
-            str(ROOT / "tests" / "cache" / file),
+            *(str(ROOT / "tests" / "cache" / file) for file in FILES),
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

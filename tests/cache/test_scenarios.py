@@ -1,20 +1,24 @@
 """What is run and what is reused after a change: the table of scenarios, with real kernels.
 
 In conservative mode a notebook may run needlessly, but is never reused wrongly: there "reused" is a wish, "run" an
-order.
+order. Otherwise a change concerns nobody besides: so each scenario has a directory of its own in one repository, and
+one build answers them all.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from tests.cache.conftest import LabMaker
-from tests.cache.lab import Lab
-from tests.cache.scenarios import FILES, MODEL, SCENARIOS, F, M, edit, two_notebooks
+from tests.cache.lab import Lab, Outcome
+from tests.cache.scenarios import FEATURES, FILES, MODEL, SCENARIOS, F, M, Scenario, two_notebooks
 from tests.support.repositories import write_repository
 
 MODES = ("trace", "conservative")
@@ -38,60 +42,133 @@ def lab(request: pytest.FixtureRequest, lab_of: Callable[[str], Lab]) -> Lab:
     return lab_of(request.param)
 
 
-def is_conservative(lab: Lab) -> bool:
-    return (lab.phases.platform / "env/NACHLASS_CACHE").read_text() == "conservative"
+# --- The table ------------------------------------------------------------------------------------------------------
+
+OF_ALL = "variable"
+"""The one scenario that concerns every notebook that reads the variable."""
+BESIDE = {name: scenario for name, scenario in SCENARIOS.items() if name != OF_ALL}
+WITHOUT_STAGE = (*MODEL[:4], "with open('model.pkl', 'wb') as file:\n    pickle.dump(model, file)")
+WITHOUT_A_LIBRARY = (MODEL[0], "", MODEL[2], "model = dict(zip(y, X.tolist()))", WITHOUT_STAGE[4])
+"""Where nothing depends on scikit-learn, nothing has to wait until it is imported."""
 
 
-# There any change of a file is one of all: so one of each kind, and what only Jupyter changes.
-CONSERVATIVE = {*ALWAYS_REUSED, "module of both", "variable", "training data", "data file deleted"}
+def place(name: str) -> str:
+    return re.sub("[^A-Za-z]+", "-", name)
 
 
-def cases() -> Iterator[object]:
-    """Yield each mode with the scenarios that are answered in a way of their own there."""
-    for mode in MODES:
-        for name in SCENARIOS if mode == "trace" else sorted(CONSERVATIVE):
-            yield pytest.param(mode, name, id=f"{mode}-{name}")
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A lab with each scenario in a directory of its own, and the build after all of them."""
+
+    lab: Lab
+    changed: Outcome
 
 
-@pytest.mark.parametrize(("lab", "name"), list(cases()), indirect=["lab"])
-def test_change_is_answered_by_the_fewest_runs(lab: Lab, name: str) -> None:
-    scenario = SCENARIOS[name]
+@pytest.fixture(scope="module")
+def table(make_lab: LabMaker, tmp_path_factory: pytest.TempPathFactory) -> Table:
+    root = two_notebooks(tmp_path_factory.mktemp("r") / "r")
+    for name in BESIDE:
+        model = WITHOUT_STAGE if "package" in name else WITHOUT_A_LIBRARY
+        write_repository(root / place(name), {F: FEATURES, M: model}, files=FILES)
+    listed = [*(f"{place(name)}/{notebook}" for name in BESIDE for notebook in (F, M)), F, M]
+    lab = make_lab(root, {"NACHLASS_NOTEBOOKS": ",".join(listed)})
+    for scenario in BESIDE.values():
+        lab.phases.set_env(dict(scenario.env))
+
+    def change(root: Path) -> None:
+        for name, scenario in BESIDE.items():
+            scenario.change(root / place(name))
+
+    return Table(lab=lab, changed=lab.build(change))
+
+
+def assert_answered(scenario: Scenario, outcome: Outcome, directory: str = "") -> None:
+    decisions = [outcome.decisions[f"{directory}{notebook}"] for notebook in (F, M)]
+    assert [decision.what for decision in decisions] == [scenario.features, scenario.model], outcome.built.output
+    reasons = [decision.why for decision in decisions if decision.what == "run"]
+    assert not scenario.why or any(scenario.why in reason for reason in reasons), reasons
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_change_is_answered_by_the_fewest_runs(table: Table, name: str) -> None:
+    assert_answered(BESIDE[name], table.changed, f"{place(name)}/")
+
+
+def test_changes_beside_a_model_keep_it(table: Table) -> None:
+    assert table.changed.built.exit_code == 0, table.changed.built.output
+    assert (table.changed.what[F], table.changed.what[M]) == ("reused", "reused")
+    assert_serves(table.lab)
+
+
+def assert_serves(lab: Lab) -> None:
+    with lab.phases.serve() as service:
+        assert service.predict([[0.1, 0.0], [5.0, 5.0]]) == ["low", "high"]
+
+
+DAMAGED = ("", "{", "0" * 64 + "\n{}\n")
+
+
+def damage_traces(lab: Lab, beginning: str, text: str) -> None:
+    """Write the text over the traces of notebooks whose names begin so."""
+    traces = [*(lab.phases.store.kept / "stage-store/traces").glob(f"{quote(beginning, safe='')}*/*.json")]
+    assert traces
+    for trace in traces:
+        trace.unlink()
+        trace.write_text(text)
+
+
+def test_damaged_trace_costs_a_run_of_its_notebook(table: Table) -> None:
+    table.lab.reset()
+    damaged = dict(zip(map(place, BESIDE), DAMAGED, strict=False))
+    for directory, text in damaged.items():
+        damage_traces(table.lab, f"{directory}/", text)
+    outcome = table.lab.build()
+    assert outcome.built.exit_code == 0, outcome.built.output
+    assert len(damaged) == len(DAMAGED)
+    assert {notebook for notebook, what in outcome.what.items() if what == "run"} == {
+        f"{directory}/{notebook}" for directory in damaged for notebook in (F, M)
+    }
+
+
+# --- One at a time --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    # There any change of a file is one of all: so one of each kind, and what only Jupyter changes.
+    "name",
+    ["data file deleted", "module of both", "saved in Jupyter, with new markdown", "training data", "unchanged"],
+)
+def test_nothing_is_reused_wrongly_where_the_whole_repository_counts(lab_of: Callable[[str], Lab], name: str) -> None:
+    lab, scenario = lab_of("conservative"), SCENARIOS[name]
     lab.reset()
-    lab.phases.set_env(dict(scenario.env))
     outcome = lab.build(scenario.change)
-
     assert outcome.built.exit_code == 0, outcome.built.output
     expected = {F: scenario.features, M: scenario.model}
-    if is_conservative(lab):
-        assert [n for n, what in expected.items() if what == "run" and outcome.what[n] != "run"] == []
-        if name in ALWAYS_REUSED:
-            assert outcome.what == expected
-    else:
-        assert outcome.what == expected, outcome.built.output
-        reasons = [decision.why for decision in outcome.decisions.values() if decision.what == "run"]
-        assert not scenario.why or any(scenario.why in reason for reason in reasons), reasons
+    assert [n for n, what in expected.items() if what == "run" and outcome.what[n] != "run"] == []
+    if name in ALWAYS_REUSED:
+        assert outcome.what == expected
+        assert_serves(lab)
 
 
 def test_first_build_runs_everything(lab: Lab) -> None:
     assert {decision.why for decision in lab.cold.decisions.values()} == {"there is no earlier run"}
 
 
-def test_earlier_state_is_still_known(lab: Lab) -> None:
+def test_variable_is_a_dependency_and_its_earlier_value_is_still_known(lab: Lab, lab_of: Callable[[str], Lab]) -> None:
     lab.reset()
-    lab.phases.set_env({"TFIDF_BUCKETS": "2"})
-    assert lab.build().what == {F: "run", M: "run"}
+    # Written so that it can be told from other numbers of a trace.
+    value = {"TFIDF_BUCKETS": "0000000002"}
+    lab.phases.set_env(value)
+    outcome = lab.build()
+    assert outcome.what == {F: "run", M: "run"}, outcome.built.output
+    if lab is lab_of("trace"):
+        assert_answered(SCENARIOS[OF_ALL], outcome)
+    traces = (lab.phases.store.kept / "stage-store").rglob("*.json")
+    assert not any(value["TFIDF_BUCKETS"] in trace.read_text() for trace in traces), "it could be a secret"
     (lab.phases.platform / "env/TFIDF_BUCKETS").unlink()
     assert lab.build().what == {F: "reused", M: "reused"}
-    lab.phases.set_env({"TFIDF_BUCKETS": "2"})
+    lab.phases.set_env(value)
     assert lab.build().what == {F: "reused", M: "reused"}
-
-
-def test_reused_model_serves_as_the_trained_one_did(lab: Lab) -> None:
-    lab.reset()
-    outcome = lab.build(edit("README.md", "x"))
-    assert outcome.built.exit_code == 0, outcome.built.output
-    with lab.phases.serve() as service:
-        assert service.predict([[0.1, 0.0], [5.0, 5.0]]) == ["low", "high"]
 
 
 def test_renamed_notebook_is_another_one(lab: Lab) -> None:
@@ -122,12 +199,12 @@ def test_damaged_blob_costs_a_run_and_never_a_wrong_stage(lab: Lab) -> None:
     assert "damaged" in outcome.decisions[M].why
 
 
-@pytest.mark.parametrize("text", ["", "{", "0" * 64 + "\n{}\n"])
-def test_damaged_trace_costs_a_run(lab: Lab, text: str) -> None:
+@pytest.mark.parametrize("texts", [DAMAGED[:2], DAMAGED[1:]])
+def test_damaged_trace_costs_a_run(lab_of: Callable[[str], Lab], texts: tuple[str, str]) -> None:
+    lab = lab_of("conservative")
     lab.reset()
-    for trace in (lab.phases.store.kept / "stage-store/traces").glob("*/*.json"):
-        trace.unlink()
-        trace.write_text(text)
+    for notebook, text in zip((F, M), texts, strict=True):
+        damage_traces(lab, notebook, text)
     outcome = lab.build()
     assert outcome.built.exit_code == 0, outcome.built.output
     assert outcome.what == {F: "run", M: "run"}
@@ -155,14 +232,6 @@ def test_some_notebooks_may_always_run(lab: Lab) -> None:
     outcome = lab.build()
     assert outcome.what == {F: "run", M: "reused"}
     assert outcome.decisions[F].why == "NACHLASS_ALWAYS_RUN names it"
-
-
-def test_value_of_a_variable_is_nowhere_in_the_store(lab: Lab) -> None:
-    lab.reset()
-    lab.phases.set_env({"TFIDF_BUCKETS": "2000003"})
-    assert lab.build().built.exit_code == 0
-    traces = (lab.phases.store.kept / "stage-store").rglob("*.json")
-    assert not any("2000003" in trace.read_text() for trace in traces)
 
 
 def test_secret_is_a_dependency_of_who_reads_it(make_lab: LabMaker, tmp_path: Path) -> None:

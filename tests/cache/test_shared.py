@@ -14,7 +14,9 @@ from nachlass_bp.cache.store import FORMAT, Store
 from tests.cache.conftest import LabMaker
 from tests.cache.lab import Lab
 from tests.cache.scenarios import MODEL, F, M, append, cells, two_notebooks
+from tests.support.installed import LARGE
 from tests.support.phases import Phases
+from tests.support.trees import link_tree
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +63,8 @@ def test_builds_at_the_same_time_share_a_directory(lab: Lab, shared: Path, tmp_p
     for number in range(2):
         phases = Phases(tmp_path / f"platform-{number}", lab.phases.repository, provider=lab.phases.provider)
         shutil.copytree(lab.phases.platform, phases.platform, dirs_exist_ok=True)
-        for name in ("tools", "kernel", "scorer", "packages"):
-            shutil.copytree(lab.phases.kept_layer(name), phases.store.kept / name, symlinks=True)
+        for name in LARGE:
+            link_tree(lab.phases.kept_layer(name), phases.store.kept / name)
             phases.store.layers[name] = lab.phases.store.layers[name]
         builds.append((phases, phases.start_build()))
     for phases, process in builds:

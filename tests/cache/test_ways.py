@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cache.conftest import LabMaker
-from tests.cache.lab import Lab
+from tests.cache.lab import Lab, Outcome
 from tests.support.repositories import LOGISTIC_REGRESSION, write_repository
 
 OUTSIDE = "OUTSIDE"
@@ -284,32 +284,41 @@ def test_services_of_this_machine_are_as_far_away_as_others(make_lab: LabMaker, 
     assert all("network" in decision.why for decision in outcome.decisions.values())
 
 
-def test_the_notebook_s_own_servers_are_no_network(make_lab: LabMaker, tmp_path: Path) -> None:
-    serves = (
-        "import multiprocessing, socket\n"
-        "with multiprocessing.get_context('fork').Manager() as manager:\n    print(manager.list([1]))\n"
-        "server = socket.create_server(('127.0.0.1', 0))\n"
-        "client = socket.create_connection(server.getsockname())\nclient.close()\nserver.close()"
-    )
-    lab = make_lab(
-        write_repository(tmp_path / "r", {"a.ipynb": (serves, *LOGISTIC_REGRESSION)}), {"NACHLASS_NOTEBOOKS": "a.ipynb"}
-    )
-    assert lab.build().what == {"a.ipynb": "reused"}, lab.cold.built.output
+SERVES = (
+    "import multiprocessing, socket\n"
+    "with multiprocessing.get_context('fork').Manager() as manager:\n    print(manager.list([1]))\n"
+    "server = socket.create_server(('127.0.0.1', 0))\n"
+    "client = socket.create_connection(server.getsockname())\nclient.close()\nserver.close()"
+)
 
 
-def test_input_outside_that_is_used_up_is_none_to_rely_on(make_lab: LabMaker, tmp_path: Path) -> None:
-    job = tmp_path / "job"
+@pytest.fixture(scope="module")
+def once_more(make_lab: LabMaker, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """Return the second build of notebooks about which it is not plain whether they can be reused."""
+    root = tmp_path_factory.mktemp("once-more")
+    job = root / "job"
     job.write_text("1")
     takes = f"    print(open({str(job)!r}).read())\n    os.remove({str(job)!r})"
-    cell = f"import os\ntry:\n{takes}\nexcept OSError:\n    print('no')"
-    repository = write_repository(tmp_path / "r", {"a.ipynb": (cell, *LOGISTIC_REGRESSION)})
-    lab = make_lab(repository, {"NACHLASS_NOTEBOOKS": "a.ipynb"})
-    assert lab.build().what == {"a.ipynb": "run"}
+    notebooks = {
+        "serves.ipynb": (SERVES,),
+        "takes.ipynb": (f"import os\ntry:\n{takes}\nexcept OSError:\n    print('no')",),
+        "pipe.ipynb": ("import os\nos.mkfifo('pipe')",),
+        "z.ipynb": LOGISTIC_REGRESSION,
+    }
+    lab = make_lab(write_repository(root / "r", notebooks), {"NACHLASS_NOTEBOOKS": ",".join(notebooks)})
+    outcome = lab.build()
+    assert outcome.what["z.ipynb"] == "reused", outcome.built.output
+    return outcome
 
 
-def test_what_can_t_be_put_back_is_not_reused(make_lab: LabMaker, tmp_path: Path) -> None:
-    cell = "import os\nos.mkfifo('pipe')"
-    repository = write_repository(tmp_path / "r", {"a.ipynb": (cell, *LOGISTIC_REGRESSION)})
-    outcome = make_lab(repository, {"NACHLASS_NOTEBOOKS": "a.ipynb"}).build()
-    assert outcome.what == {"a.ipynb": "run"}
-    assert "pipe is neither a file nor a directory nor a link" in outcome.decisions["a.ipynb"].why
+def test_the_notebook_s_own_servers_are_no_network(once_more: Outcome) -> None:
+    assert once_more.what["serves.ipynb"] == "reused", once_more.built.output
+
+
+def test_input_outside_that_is_used_up_is_none_to_rely_on(once_more: Outcome) -> None:
+    assert once_more.what["takes.ipynb"] == "run"
+
+
+def test_what_can_t_be_put_back_is_not_reused(once_more: Outcome) -> None:
+    assert once_more.what["pipe.ipynb"] == "run"
+    assert "pipe is neither a file nor a directory nor a link" in once_more.decisions["pipe.ipynb"].why

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.phases.providers import bare
+from tests.support.installed import installed_once, platform_like
 from tests.support.phases import Built, Phases
 from tests.support.pythons import this_python, wheelhouse
 from tests.support.repositories import classifier_repository
@@ -59,10 +59,9 @@ def offline() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory, offline: dict[str, str]) -> Workshop:
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     root = tmp_path_factory.mktemp("workshop")
-    repository = classifier_repository(root / "repository")
-    phases = Phases(root / "platform", repository, provider=bare(this_python()), env=offline)
+    phases = platform_like(installed_once(tmp_path_factory), root / "platform", classifier_repository(root / "r"), {})
     built = phases.build()
     assert built.exit_code == 0, built.output
     return Workshop(phases)

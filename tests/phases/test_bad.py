@@ -178,14 +178,14 @@ def test_no_stage_saved(workshop: Workshop, tmp_path: Path) -> None:
     ("save", "said"),
     [
         ("open(path, 'wb').close()", "empty (0 bytes)"),
-        ("data = pickle.dumps(model); open(path, 'wb').write(data[:len(data)//2])", "can't be loaded"),
+        ("data = pickle.dumps([*range(99)]); open(path, 'wb').write(data[:len(data)//2])", "can't be loaded"),
         ("open(path, 'wb').write(b'\\x80\\x04\\x8c\\x03foo\\x8c\\x03bar\\x93.')", "can't be loaded"),
         ("open(path, 'w').write('not a pickle')", "can't be loaded"),
     ],
 )
 def test_stage_that_does_not_load(workshop: Workshop, tmp_path: Path, save: str, said: str) -> None:
-    cells = [*TRAIN, f"import os, pickle\npath = os.environ['NACHLASS_STAGE_FILE']\n{save}"]
-    log = failure(workshop, repository_of(tmp_path, *cells))
+    cell = f"import os, pickle\npath = os.environ['NACHLASS_STAGE_FILE']\n{save}"
+    log = failure(workshop, repository_of(tmp_path, cell))
     assert said in log
     assert "x.ipynb" in log
 
@@ -194,7 +194,7 @@ def test_stage_of_another_python(workshop: Workshop, tmp_path: Path) -> None:
     # What cloudpickle writes for a function's code, with other arguments than this Python's code objects take.
     foreign = b"ccloudpickle.cloudpickle\n_builtin_type\n(VCodeType\ntR(I1\nI2\nI3\ntR."
     cell = f"import os\nwith open(os.environ['NACHLASS_STAGE_FILE'], 'wb') as file:\n    file.write({foreign!r})"
-    log = failure(workshop, repository_of(tmp_path, *TRAIN, cell))
+    log = failure(workshop, repository_of(tmp_path, cell))
     assert "The stage that 'x.ipynb' saved can't be loaded" in log
     assert "another Python" in log
 

@@ -25,6 +25,7 @@ declare_layer both 'cache = true\\nlaunch = true'
 declare_layer shipped 'launch = true'
 mkdir -p cached both
 [ -n "${REUSE:-}" ] || mkdir shipped
+eval "${RUN:-}"
 [ -z "${FAIL:-}" ] || exit 3
 printf '[[processes]]\\ntype = "web"\\ncommand = ["/usr/bin/env"]\\n' >launch.toml
 """
@@ -83,6 +84,32 @@ def test_failed_build_leaves_the_cache_as_it_was(phases: Phases) -> None:
     phases.set_env({"FAIL": "1"})
     assert phases.build().exit_code == 3
     assert "contents yes" not in phases.build().output
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        ":",
+        "rm cached/value; echo 2 >cached/value",
+        "rm cached/value",
+        "rm -r cached",
+        "mv cached/value cached/.nachlass-key",
+        "rm -r *",
+    ],
+    ids=["none", "rewritten", "removed", "no-layer", "moved", "nothing-left"],
+)
+def test_failed_build_leaves_a_sealed_layer_as_it_was(phases: Phases, damage: str) -> None:
+    phases.set_env({"RUN": "echo 1 >cached/value; touch cached/.nachlass-key"})
+    assert phases.build().exit_code == 0
+    phases.set_env({"RUN": damage, "FAIL": "1"})
+    for _ in range(2):
+        assert phases.build().exit_code == 3
+        assert (phases.store.kept / "cached/value").read_text() == "1\n"
+
+    phases.set_env({"RUN": "cat cached/value; echo 3 >cached/value", "FAIL": ""})
+    assert phases.build().output.splitlines()[-1] == "1"
+    assert phases.build().output.splitlines()[-1] == "3"
+    assert sorted(path.name for path in phases.layers.iterdir() if path.is_dir()) == ["both", "shipped"]
 
 
 def test_image_holds_launch_layers_only(phases: Phases) -> None:

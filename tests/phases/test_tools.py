@@ -20,6 +20,7 @@ from tests.support.layers import unreadable_files
 from tests.support.phases import Built, Phases, Provider
 from tests.support.pythons import ROOT, copy_interpreter, pip_distribution, this_python
 from tests.support.repositories import LOGISTIC_REGRESSION, classifier_repository, write_repository
+from tests.support.trees import remove_tree
 
 GOLDEN = ROOT / "tests" / "golden" / "errors"
 NO_SUCH_NOTEBOOK = {"NACHLASS_NOTEBOOKS": "missing.ipynb"}
@@ -238,12 +239,13 @@ def test_new_python_beside_an_old_python3_is_used(tmp_path: Path) -> None:
 
 
 @contextmanager
-def moved_away(path: Path, aside: Path) -> Iterator[None]:
-    path.rename(aside)
+def moved_away(workshop: Workshop, path: str, aside: Path) -> Iterator[None]:
+    """Take something out of the cache until the block is left."""
+    (workshop.phases.store.kept / path).rename(aside)
     try:
         yield
     finally:
-        aside.rename(path)
+        aside.rename(workshop.phases.store.kept / path)
 
 
 def test_restored_layers_are_used_as_they_are(workshop: Workshop, tmp_path: Path) -> None:
@@ -279,14 +281,14 @@ def test_changed_locks_are_installed_anew_and_the_log_says_why(workshop: Worksho
 
 
 def test_layer_restored_without_its_contents_is_made_anew(workshop: Workshop, tmp_path: Path) -> None:
-    with moved_away(workshop.phases.store.kept / "tools", tmp_path / "tools"):
+    with moved_away(workshop, "tools", tmp_path / "tools"):
         built = workshop.build(classifier_repository(tmp_path / "r"), NO_SUCH_NOTEBOOK)
     assert "Discarding cached build tools since:\n - Its contents were not restored" in built.output
     assert_tools_work(built)
 
 
 def test_layer_that_lost_files_is_made_anew(workshop: Workshop, tmp_path: Path) -> None:
-    with moved_away(workshop.phases.store.kept / "tools" / "site" / "toml", tmp_path / "toml"):
+    with moved_away(workshop, "tools/site/toml", tmp_path / "toml"):
         built = workshop.build(classifier_repository(tmp_path / "r"), NO_SUCH_NOTEBOOK)
     assert "Discarding cached build tools since:\n - Some of its files are missing" in built.output
     assert_tools_work(built)
@@ -297,7 +299,7 @@ def test_layer_that_another_python_made_is_made_anew(workshop: Workshop, tmp_pat
     version = ".".join(map(str, sys.version_info[:3]))
     text = key.read_text()
     assert version in text
-    with moved_away(key, tmp_path / "key"):
+    with moved_away(workshop, "tools/.nachlass-key", tmp_path / "key"):
         key.write_text(text.replace(version, "3.9.1"))
         built = workshop.build(classifier_repository(tmp_path / "r"), NO_SUCH_NOTEBOOK)
     assert "Discarding cached build tools since:\n - Python has changed" in built.output
@@ -317,8 +319,8 @@ def test_everyone_may_read_what_a_build_with_a_narrow_umask_made(workshop: Works
     for path in (repository, *repository.iterdir()):
         path.chmod(path.stat().st_mode & 0o700)
     for name in ("packages", "scorer"):
-        shutil.rmtree(workshop.phases.store.kept / name)
-        shutil.rmtree(workshop.phases.layers / name)
+        remove_tree(workshop.phases.store.kept / name)
+        remove_tree(workshop.phases.layers / name)
     usual = os.umask(0o077)
     try:
         built = workshop.build(repository)

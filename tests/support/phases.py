@@ -38,13 +38,17 @@ else:
 BUILD_TIMEOUT_S = 900.0
 
 
+def _install_nothing(_layers: Path) -> None:
+    pass
+
+
 @dataclass(frozen=True, kw_only=True)
 class Provider:
     """The buildpacks that come before ours: they make their layers below the directory that `install` gets."""
 
     buildpacks: Sequence[str] = ()
     """Directory names below the layers directory, in the order of the group."""
-    install: Callable[[Path], None] = lambda _layers: None
+    install: Callable[[Path], None] = _install_nothing
     env: Mapping[str, str] = field(default_factory=dict)
     """What such a platform's user or operator sets."""
     path: str = IMAGE_PATH

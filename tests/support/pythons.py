@@ -187,7 +187,7 @@ def made_once(kind: str, key: Sequence[str], make: Callable[[Path], None]) -> Pa
     """Return a directory below `CACHE` that `make` has made; `key` is all that it is made from. Never write to it."""
     digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:16]
     directory = CACHE / f"{kind}-{digest}"
-    with _lock(directory.with_suffix(".lock")):
+    with locked(directory.with_suffix(".lock")):
         if not directory.exists():
             new = directory.with_suffix(".new")
             shutil.rmtree(new, ignore_errors=True)
@@ -197,7 +197,7 @@ def made_once(kind: str, key: Sequence[str], make: Callable[[Path], None]) -> Pa
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Keep other test processes (xdist's workers) out until the block is left."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:

@@ -37,6 +37,14 @@ def odd_files(directory: Path) -> str:
     return subprocess.run(["find", directory, *kinds], capture_output=True, text=True, check=True).stdout
 
 
+def is_changed_since(file: Path, directory: Path) -> bool:
+    """Say whether anything in the directory is younger than the file: contents, or what is where."""
+    found = subprocess.run(
+        ["find", directory, "-newer", file, "-print", "-quit"], capture_output=True, text=True, check=True
+    )
+    return found.stdout != ""
+
+
 def _runs(*command: str | Path) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
