@@ -12,7 +12,7 @@ JOBS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 export VENV PYTHON
 
 # What shellcheck looks at: every POSIX sh or bash program of ours.
-SHELL_PROGRAMS = bin/detect bin/build nachlass_bp/inside/programs/* scripts/*.sh tests/e2e/providers/*/*/bin/* .ci/run
+SHELL_PROGRAMS = bin/detect bin/build nachlass_bp/inside/programs/* scripts/*.sh builders/s2i/bin/* tests/e2e/providers/*/*/bin/* .ci/run
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check format lock tools docker base-images buildpack composite publish builder s2i-builder \

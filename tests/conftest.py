@@ -12,11 +12,28 @@ from tests.support.order import LONGEST_FIRST
 from tests.support.pythons import ROOT
 
 
+_SHOWN_LINES = 60
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Compile what hundreds of builds import: they leave no bytecode in the buildpack, and would each do it anew."""
     if not hasattr(config, "workerinput"):
         for package in ("nachlass_bp", "scorer"):
             compileall.compile_dir(ROOT / package, quiet=2)  # In a checkout that is read-only, it stays undone.
+        config.pluginmanager.register(_FailuresAtOnce(config))
+
+
+class _FailuresAtOnce:
+    """Tells of a failure when it happens, not after all the other tests: a run of the whole suite takes long."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if report.failed and reporter is not None:
+            reporter.write_line(f"\nFAILED ({report.when}) {report.nodeid}", red=True)
+            reporter.write_line("\n".join(report.longreprtext.splitlines()[-_SHOWN_LINES:]))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 LONGEST_FIRST = (
-    "phases/test_bad.py",
     "e2e/test_rebuilds.py",
+    "e2e/test_examples.py",
+    "e2e/test_phases.py",
+    "e2e/test_matrix.py",
+    "e2e/test_providers.py",
+    "phases/test_bad.py",
+    "e2e/test_secrets.py",
+    "e2e/test_image.py",
     "cache/test_overlayfs.py",
     "phases/test_requirements.py",
     "e2e/test_buildpackage.py",
     "kernel/test_behaviour.py",
     "cache/test_scenarios.py",
-    "e2e/test_examples.py",
     "cache/test_ways.py",
     "phases/test_tools.py",
     "e2e/test_s2i.py",
