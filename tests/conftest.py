@@ -11,7 +11,6 @@ from tests.support.facilities import SKIP_PREFIX
 from tests.support.order import LONGEST_FIRST
 from tests.support.pythons import ROOT
 
-
 _SHOWN_LINES = 60
 
 
