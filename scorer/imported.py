@@ -9,12 +9,16 @@ from types import ModuleType
 
 _PROCESSES = ("server", "master", "worker", "service", "ui", "score.main")
 """What the image's processes import of ours, and the proof doesn't."""
+_BY_NAME = ("uvicorn.lifespan.off", "uvicorn.loops.uvloop")
+"""What uvicorn imports when a worker starts, because `worker.Worker` names it."""
 
 
 def import_processes() -> None:
     """Import what `web` and `score` import before they have seen any data."""
     for name in _PROCESSES:
         import_module(f"{__package__}.{name}")
+    for name in _BY_NAME:
+        import_module(name)
 
 
 def sources() -> list[str]:
