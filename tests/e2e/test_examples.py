@@ -100,9 +100,7 @@ def test_metrics_count_what_was_predicted(example: str, image: str) -> None:
     with restricted(image, "serve") as running:  # As SageMaker says it.
         running.predict(ROWS[example])
         lines = running.get("/metrics").text.splitlines()
-    samples = [
-        line for line in lines if line.startswith(("nachlass_predictions_total", "nachlass_predictions_count"))
-    ]
+    samples = [line for line in lines if line.startswith(("nachlass_predictions_total", "nachlass_predictions_count"))]
     assert sum(float(line.rpartition(" ")[2]) for line in samples) == len(ROWS[example]), lines
 
 
