@@ -1,7 +1,7 @@
 """Every example becomes a service: the real command, buildpack and packages.
 
-Each on one of the Pythons that this machine has, so that each Python has one (tests/e2e builds them all as images); each
-on all of them with NACHLASS_TEST_EVERY_PYTHON=1.
+Each on one or two of the Pythons that this machine has, so that each Python has one (tests/e2e builds all as images);
+each on all of them with NACHLASS_TEST_EVERY_PYTHON=1.
 """
 
 from __future__ import annotations
