@@ -118,6 +118,17 @@ def _install(installer: pip.Pip, context: BuildContext, missing: Sequence[Locked
             raise DiskFullError(path=str(target))
         if not finished.ok:
             raise InstallFailedError(what=f"its {each.what}", output=finished.output)
+    for _, _, target in jobs:
+        _drop_scripts(target)
+
+
+def _drop_scripts(site: Path) -> None:
+    """Remove the programs of packages: they name the Python of this build's pip, which is another one each time."""
+    shutil.rmtree(site / "bin", ignore_errors=True)
+    for record in site.glob("*.dist-info/RECORD"):
+        lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if not line.startswith(("bin/", "../../bin/"))]
+        record.write_text("".join(kept), encoding="utf-8")
 
 
 def _copy(source: Path, target: Path) -> None:
