@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
-from nachlass_bp import pip, process
+from nachlass_bp import bytecode, pip
 from nachlass_bp.cnb.layer import Layer, make_world_readable
 from nachlass_bp.context import BuildContext
 from nachlass_bp.errors import DiskFullError, InstallFailedError
@@ -93,7 +93,7 @@ def _make(missing: Sequence[Locked], context: BuildContext) -> None:
     for each in missing:
         for source, name in each.copies.items():
             _copy(source, each.layer.path / name)
-    compile_bytecode(python, *(each.layer.path for each in missing), env=context.env)
+    bytecode.compile_beside(python, *(each.layer.path for each in missing), env=context.env)
     for each in missing:
         if each.layer.launch:
             make_world_readable(each.layer.path)
@@ -140,29 +140,3 @@ def _copy(source: Path, target: Path) -> None:
 
 def _and(parts: Sequence[str]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
-
-
-def compile_bytecode(python: Path, *directories: Path, env: Mapping[str, str]) -> None:
-    """Compile the sources below `directories`, never to be compared with them again.
-
-    Exporters set every source's time to 1980, after which bytecode that remembers a time counts as stale and is made
-    again at each start (PEP 552, unchecked hash-based pycs). Sources that don't compile are left to whoever imports
-    them.
-    """
-    process.run(
-        [
-            python,
-            "-I",
-            "-B",
-            "-m",
-            "compileall",
-            "-q",
-            "-j",
-            "0",
-            "--invalidation-mode",
-            "unchecked-hash",
-            *directories,
-        ],
-        env=env,
-        cwd=directories[0],
-    )

@@ -13,8 +13,8 @@ from datetime import datetime, timezone
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
+from nachlass_bp import bytecode, pip, process, requirements, tree
 from nachlass_bp import interpreter as interpreters
-from nachlass_bp import pip, process, requirements, tree
 from nachlass_bp.cnb import launch
 from nachlass_bp.cnb.layer import Layer, make_world_readable
 from nachlass_bp.context import BuildContext
@@ -148,7 +148,7 @@ def _install(context: BuildContext, base: Interpreter, layer: Layer, file: Path,
         else:
             _run_pip(installer, root, context.app_dir, output)
     output.step("Compiling them, so that the service starts sooner")
-    locked.compile_bytecode(_python(root), root / "lib", env=environment(context.env, root))
+    bytecode.compile_beside(_python(root), root / "lib", env=environment(context.env, root))
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     _installed_file(layer).write_text(now, encoding="utf-8")
     # A provider's settings at launch would put its own packages, or another standard library, before these.

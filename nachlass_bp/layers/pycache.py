@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nachlass_bp import process, reuse
+from nachlass_bp import bytecode, reuse
 from nachlass_bp.cache.key import packages_of
 from nachlass_bp.cache.trace import digest_of
 from nachlass_bp.cnb import launch
@@ -74,7 +73,8 @@ class Bytecode:
             self._say("Keeping the bytecode of the previous build", self._before)
             return
         root = self._layer.empty()
-        self._compile(sources, root / _FILES)
+        (root / _FILES).mkdir()
+        bytecode.compile_below(self._room.user.executable, sources, root / _FILES, env=self._room.context.env)
         launch.write_env(root, {PREFIX: str(root / _FILES)})
         make_world_readable(root)
         files = list((root / _FILES).rglob("*.pyc"))
@@ -107,18 +107,3 @@ class Bytecode:
             content = hashlib.sha256(Path(source).read_bytes()).digest()
             digest.update(b"\0" + os.fsencode(source) + b"\0" + content)
         return digest.hexdigest()[:32]
-
-    def _compile(self, sources: Sequence[str], target: Path) -> None:
-        """Compile below `target`, never to be compared with the sources again; see `locked.compile_bytecode`."""
-        target.mkdir()
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", errors="surrogateescape", suffix=".txt") as listing:
-            listing.write("".join(f"{source}\n" for source in sources))
-            listing.flush()
-            process.run(
-                [
-                    *(self._room.user.executable, "-I", "-B", "-X", f"pycache_prefix={target}", "-m", "compileall"),
-                    *("-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "-i", listing.name),
-                ],
-                env=self._room.context.env,
-                cwd=target,
-            )

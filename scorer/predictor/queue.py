@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -40,7 +41,7 @@ class Piece:
 _SHORT = 8
 """A request is short if so many of its kind make one call."""
 _MANY = 256
-"""From so many rows on, half a call is enough for a long request, for whose end others wait."""
+"""Calls of so many rows are long enough to halve: of one request no more at a time, for others wait for its end."""
 
 
 class Queue:
@@ -64,7 +65,7 @@ class Queue:
         """Append a request."""
         self.jobs += 1
         self.size_bytes += job.size_bytes
-        is_long = self._merges and not job.is_unpacking and len(job.rows) > max(self._pace.rows // _SHORT, 1)
+        is_long = self._merges and len(job.rows) > max(self._pace.rows // _SHORT, 1)
         (self._long if is_long else self._short).append(job)
 
     def put_back(self, pieces: Sequence[Piece]) -> None:
@@ -113,7 +114,7 @@ class Queue:
         pieces: list[Piece] = []
         rows = size_bytes = 0
         limit = self._pace.rows
-        part = limit // 2 if limit >= _MANY else limit
+        most = limit // 2 if limit >= _MANY else limit
         while jobs:
             job = jobs[0]
             if job.future.done():  # Its client has gone.
@@ -130,8 +131,9 @@ class Queue:
             ):
                 break
             jobs.popleft()
-            if jobs is self._long and left > part + part // 2:
-                pieces.append(self._slice(job, part))
+            if jobs is self._long and left > most:
+                calls = math.ceil(left / most)
+                pieces.append(self._slice(job, math.ceil(left / calls)))
                 break
             pieces.append(self._rest(job))
         return pieces
