@@ -62,6 +62,7 @@ composite: buildpack ## package it together with Paketo's Python, as dist/nachla
 	$(PACK) buildpack package dist/nachlass-paketo.cnb --config builders/paketo/package.toml --format file --pull-policy if-not-present
 
 publish: setup tools ## push the buildpack as an image: make publish REGISTRY=ghcr.io/you
+	@test -n "$(REGISTRY)" || { echo "Say where to: make publish REGISTRY=ghcr.io/you" >&2; exit 1; }
 	@scripts/buildpackage.sh $(REGISTRY)
 
 builder: buildpack ## make the local image nachlass/builder-paketo, or BUILDER=heroku, BUILDER=debian

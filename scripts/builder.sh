@@ -6,7 +6,12 @@ set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 name=${1:-}
 case $name in
-debian) file=$root/builders/debian/builder.toml pull=never ;;
+debian)
+    file=$root/builders/debian/builder.toml pull=never
+    for image in build run; do
+        docker image inspect "nachlass/$image-debian" >/dev/null 2>&1 || "$root/scripts/base-images.sh"
+    done
+    ;;
 heroku) file=$root/builders/heroku/builder.toml pull=if-not-present ;;
 paketo) file=$root/builder.toml pull=if-not-present ;;
 *)

@@ -70,13 +70,15 @@ def assemble(directory: Path) -> None:
 
 def _shipped() -> Iterator[tuple[Path, bool]]:
     """Yield the files of the buildpack, those that git doesn't know yet too, and whether they are programs."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *SHIPPED],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *SHIPPED]
+    try:
+        listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise SystemExit("buildpackage: git is missing, which tells the files of the buildpack from others.") from None
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(
+            f"buildpackage: this has to be a clone of the git repository: {error.stderr.strip()}"
+        ) from None
     for path in map(Path, filter(None, listed.stdout.split("\0"))):
         if (ROOT / path).is_file() and (path.parts[0] != "locks" or path.name in LOCKS):
             yield path, os.access(ROOT / path, os.X_OK)
@@ -121,15 +123,19 @@ def _download(lock: Path, python: str, architecture: str, wheels: Path) -> None:
     machine = ARCHITECTURES[architecture]
     platforms = [word for tag in GLIBC for word in ("--platform", f"{tag}_{machine}")]
     abi = f"cp{python.replace('.', '')}"
-    subprocess.run(
+    done = subprocess.run(
         [
             *(sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"),
             *("--only-binary", ":all:", "--require-hashes", "--python-version", python, "--implementation", "cp"),
             *("--abi", abi, "--abi", "abi3", "--abi", "none", *platforms),
             *("--dest", str(wheels), "--requirement", str(chosen)),
         ],
-        check=True,
+        check=False,
     )
+    if done.returncode != 0:
+        raise SystemExit(
+            f"buildpackage: pip can't get the wheels of {lock.name} for Python {python}; it says why above."
+        )
     chosen.unlink()
 
 
