@@ -97,6 +97,11 @@ def test_changed_notebook_runs_alone(image: str, repository: Path, machine: Plat
         assert running.predict(["pills, cheap"]) == ["spam"]
 
 
+def test_changed_data_run_what_read_them(image: str, repository: Path, machine: Platform) -> None:
+    (repository / "data/train.csv").write_text(ROWS + "buy now,spam\n")
+    assert ran(machine.built(image, repository, *cache(image), env=SETTINGS)) == ["02-model.ipynb"]
+
+
 def test_clear_cache_runs_everything(image: str, repository: Path, machine: Platform) -> None:
     log = machine.built(image, repository, "--clear-cache", *cache(image), env=SETTINGS)
     assert ran(log) == ["01-features.ipynb", "02-model.ipynb"]

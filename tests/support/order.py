@@ -10,6 +10,8 @@ LONGEST_FIRST = (
     "e2e/test_providers.py",
     "phases/test_bad.py",
     "e2e/test_secrets.py",
+    "e2e/test_ci_templates.py",
+    "e2e/test_failures.py",
     "e2e/test_image.py",
     "cache/test_overlayfs.py",
     "phases/test_requirements.py",
