@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Summary, generate_latest, values
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, Summary, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from .columntally import ColumnTally
 from .exposition import Exposition, Places
@@ -126,12 +127,29 @@ class Metrics:
     def expose(self) -> bytes:
         """Return the metrics of all workers together, in Prometheus' text format."""
         registry = CollectorRegistry()
-        MultiProcessCollector(registry, path=str(self._directory))  # type: ignore[no-untyped-call]
+        registry.register(_Files(self._directory))
         sums = self._tallies.total()
         living = self._tallies.total(held(self._directory))
         for gauge in (self._places.waiting, self._places.in_flight):
             sums[gauge] = living[gauge]
         return generate_latest(registry) + self._exposition.text(sums).encode()
+
+
+class _Files(Collector):
+    """What prometheus_client's files of all workers have together."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the sums.
+
+        A file that is empty is left out: a worker that begins has just made it, or was killed after that.
+        prometheus_client's own collector fails then.
+        """
+        files = [str(file) for file in self._directory.glob("*.db") if file.stat().st_size]
+        merged: Iterable[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
+        return merged
 
 
 class _ServiceMetrics:

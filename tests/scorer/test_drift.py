@@ -198,3 +198,16 @@ def test_a_thousand_restarts_need_no_more_files(home_image: Image, tmp_path: Pat
     assert "n_predictions_count 1000.0" in text
     assert 'n_column_bin_total{bin="Ulm",column="town"} 1000.0' in text
     assert "n_requests_in_flight 0.0" in text
+
+
+def test_worker_that_has_just_begun_keeps_no_other_from_telling_its_metrics(home_image: Image, tmp_path: Path) -> None:
+    model = manifests.read(home_image.manifest_file).model
+    assert model is not None
+    metrics = Metrics(
+        model, directory=tmp_path, slot=lease(tmp_path).number, prefix="n", buckets=None, info={"name": "m"}
+    )
+    metrics.observe_request("/predict", 200, 0.1, 0.1)
+    for kind in ("counter", "histogram", "summary"):  # Another has made its files, and written nothing.
+        (tmp_path / f"{kind}_1.db").touch()
+    (tmp_path / "tallies-1").touch()
+    assert 'n_requests_total{route="/predict",status="200"} 1.0' in metrics.expose().decode()
