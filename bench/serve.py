@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
 from bench.report import progress, section
-from bench.serving import accesslog, batch, fairness, latency, load, ready, tables, throughput, workers
+from bench.serving import accesslog, batch, eventloop, fairness, latency, load, ready, tables, throughput, workers
 from bench.serving.built import Built, build
 from bench.serving.cores import ONE_EACH, available
 from bench.serving.load import LoadError
@@ -25,6 +25,7 @@ PARTS: dict[str, Callable[[Measured], None]] = {
     "throughput": throughput.measure,
     "latency": latency.measure,
     "accesslog": accesslog.measure,
+    "eventloop": eventloop.measure,
     "batch": batch.measure,
     "fairness": fairness.measure,
     "ready": ready.measure,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from types import ModuleType
 
 _PROCESSES = ("server", "master", "worker", "service", "ui", "score.main")
 """What the image's processes import of ours, and the proof doesn't."""
-_BY_NAME = ("uvicorn.lifespan.off", "uvicorn.loops.uvloop")
-"""What uvicorn imports when a worker starts, because `worker.Worker` names it."""
+_BY_NAME = ("gunicorn.glogging", "uvicorn.lifespan.off", "uvicorn.loops.uvloop")
+"""What gunicorn and uvicorn import when they start, because their configuration names it."""
+_IN_VAIN = ("uvicorn.supervisors.watchfilesreload",)
+"""What is tried and, for want of a package, given up: compiled all the same."""
 
 
 def import_processes() -> None:
@@ -23,7 +26,8 @@ def import_processes() -> None:
 
 def sources() -> list[str]:
     """Return the source files of all modules that can have bytecode, spelled as the import system found them."""
-    found = {spec.origin for spec in map(_spec, tuple(sys.modules.values())) if spec is not None and spec.cached}
+    specs = [*map(_spec, tuple(sys.modules.values())), *map(find_spec, _IN_VAIN)]
+    found = {spec.origin for spec in specs if spec is not None and spec.cached}
     return sorted(origin for origin in found if origin is not None and origin.endswith(".py"))
 
 
