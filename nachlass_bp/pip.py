@@ -7,15 +7,16 @@ point their pip at their environment: PIP_PYTHON, PIP_USER, PIP_TARGET or PIP_CO
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 import re
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nachlass_bp import process
+from nachlass_bp import bytecode, process
 from nachlass_bp.errors import PipMissingError, PipSettingsError
 
 OLDEST = (22, 3)
@@ -70,13 +71,12 @@ class Pip:
 
 _found: dict[object, Pip] = {}
 """What `find` has found: asking takes a second, and a build installs up to four times with the same settings."""
+_unpacked: list[tempfile.TemporaryDirectory[str]] = []
+"""Of what is in `_found`; gone when the build ends."""
 
 
-@contextmanager
-def find(
-    python: Path, env: Mapping[str, str], wheels_dir: Path, system_wheels: Sequence[Path] = SYSTEM_WHEELS
-) -> Iterator[Pip]:
-    """Yield the first pip that runs: the interpreter's own, one in a throw-away environment, one out of a wheel.
+def find(python: Path, env: Mapping[str, str], wheels_dir: Path, system_wheels: Sequence[Path] = SYSTEM_WHEELS) -> Pip:
+    """Return the first pip that runs: the interpreter's own, a provider's, one out of a wheel.
 
     Args:
         python: The interpreter that pip runs under.
@@ -90,48 +90,53 @@ def find(
     """
     key = (python, tuple(sorted(env.items())), wheels_dir, tuple(system_wheels))
     if key in _found:
-        yield _found[key]
-        return
-    with tempfile.TemporaryDirectory(prefix="nachlass-pip-") as scratch:
-        tried: list[str] = []
-        base = _without_provider_settings(env)
-        for command, origin in _candidates(python, env, (wheels_dir, *system_wheels), Path(scratch), tried):
-            finished = process.run([*command, "--version"], env=base, cwd=Path(scratch))
-            version = _version(finished.output) if finished.ok else None
-            if version is None or _parts(version) < OLDEST:
-                tried.append(f"{origin}: {version or _last_line(finished.output)}")
-                continue
-            settings = _user_settings(command, python, env, Path(scratch))
-            pip = Pip(command=command, env={**base, **settings}, version=version, origin=origin)
-            if not command[0].startswith(scratch):
-                _found[key] = pip
-            yield pip
-            return
+        return _found[key]
+    scratch = tempfile.TemporaryDirectory(prefix="nachlass-pip-")
+    tried: list[str] = []
+    base = _without_provider_settings(env)
+    for command, origin in _candidates(python, env, (wheels_dir, *system_wheels), Path(scratch.name)):
+        finished = process.run([*command, "--version"], env=base, cwd=Path(scratch.name))
+        version = _version(finished.output) if finished.ok else None
+        if version is None or _parts(version) < OLDEST:
+            tried.append(f"{origin}: {version or _last_line(finished.output)}")
+            continue
+        settings = _user_settings(command, python, env, Path(scratch.name))
+        _unpacked.append(scratch)
+        _found[key] = Pip(command=command, env={**base, **settings}, version=version, origin=origin)
+        return _found[key]
+    scratch.cleanup()
     raise PipMissingError(python=str(python), tried=tried)
 
 
 def _candidates(
-    python: Path, env: Mapping[str, str], wheel_directories: Sequence[Path], scratch: Path, tried: list[str]
+    python: Path, env: Mapping[str, str], wheel_directories: Sequence[Path], scratch: Path
 ) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield (command, where it is from); later ones are only made when the earlier ones fail.
 
     Always isolated (-I): what else a provider has on PYTHONPATH could shadow the standard library, and would count as
-    installed. What can't even be made goes into `tried`.
+    installed. An environment that `venv` puts a pip into is not among them: its pip is that of the same wheel, which it
+    takes several seconds to install.
     """
     yield (str(python), "-I", "-B", "-m", "pip"), "the interpreter's own pip"
     for package in _provided_packages(env):
         yield (str(python), "-I", "-B", str(package)), f"the pip in {package.parent}"
     ours, *systems = wheel_directories
     for wheel in _newest_wheels([ours]):
-        yield (str(python), "-I", "-B", str(wheel / "pip")), f"the buildpack's {wheel.name}"
-    throwaway = scratch / "venv"
-    made = process.run([python, "-I", "-B", "-m", "venv", throwaway], env=_without_provider_settings(env), cwd=scratch)
-    if made.ok:
-        yield (str(throwaway / "bin" / "python"), "-I", "-B", "-m", "pip"), "a throw-away virtual environment"
-    else:
-        tried.append(f"a throw-away virtual environment: {_last_line(made.output)}")
+        yield _unpack(wheel, python, env, scratch), f"the buildpack's {wheel.name}"
     for wheel in _newest_wheels([*_bundled(python, env, scratch), *systems]):
-        yield (str(python), "-I", "-B", str(wheel / "pip")), f"{wheel.name} of the system"
+        yield _unpack(wheel, python, env, scratch), f"{wheel.name} of the system"
+
+
+def _unpack(wheel: Path, python: Path, env: Mapping[str, str], scratch: Path) -> tuple[str, ...]:
+    """Return what starts the pip of a wheel.
+
+    It runs out of the file as it is, too, but is compiled anew each time then: a second, at least five times a build.
+    """
+    directory = scratch / f"unpacked-{len(list(scratch.iterdir()))}"
+    with contextlib.suppress(OSError, ValueError, zipfile.BadZipFile), zipfile.ZipFile(wheel) as file:
+        file.extractall(directory)
+        bytecode.compile_beside(python, directory, env=_without_provider_settings(env))
+    return (str(python), "-I", "-B", str(directory / "pip"))
 
 
 def _provided_packages(env: Mapping[str, str]) -> list[Path]:
@@ -143,10 +148,15 @@ def _provided_packages(env: Mapping[str, str]) -> list[Path]:
 
 
 def _bundled(python: Path, env: Mapping[str, str], scratch: Path) -> list[Path]:
-    """Return the directory of the wheels that came with the interpreter, if it has them."""
-    program = "import ensurepip, os; print(os.path.dirname(ensurepip.__file__))"
+    """Return the directories of the wheels that came with the interpreter, if it has them."""
+    program = """
+import os, sysconfig
+print(sysconfig.get_config_var("WHEEL_PKG_DIR") or "")
+import ensurepip
+print(os.path.join(os.path.dirname(ensurepip.__file__), "_bundled"))
+"""
     found = process.run([python, "-I", "-B", "-c", program], env=_without_provider_settings(env), cwd=scratch)
-    return [Path(found.output.strip()) / "_bundled"] if found.ok else []
+    return [path for path in map(Path, found.output.splitlines()) if path.is_absolute()]
 
 
 def _newest_wheels(directories: Sequence[Path]) -> list[Path]:

@@ -88,8 +88,7 @@ def _make(missing: Sequence[Locked], context: BuildContext) -> None:
     python = Path(sys.executable)
     for each in missing:
         each.layer.empty()
-    with pip.find(python, context.env, context.buildpack_dir / "wheels") as installer:
-        _install(installer, context, missing)
+    _install(pip.find(python, context.env, context.buildpack_dir / "wheels"), context, missing)
     for each in missing:
         for source, name in each.copies.items():
             _copy(source, each.layer.path / name)

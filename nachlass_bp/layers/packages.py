@@ -141,12 +141,12 @@ def _install(context: BuildContext, base: Interpreter, layer: Layer, file: Path,
     if not made.ok:
         raise VenvMissingError(python=sys.executable, output=made.output)
     shutil.rmtree(root / "include", ignore_errors=True)  # The lifecycle would put it on CPATH.
-    with pip.find(Path(sys.executable), context.env, context.buildpack_dir / "wheels") as installer:
-        if requirements.has_local_projects(file):
-            with _working_copy(context, output) as directory:
-                _run_pip(installer, root, directory, output)
-        else:
-            _run_pip(installer, root, context.app_dir, output)
+    installer = pip.find(Path(sys.executable), context.env, context.buildpack_dir / "wheels")
+    if requirements.has_local_projects(file):
+        with _working_copy(context, output) as directory:
+            _run_pip(installer, root, directory, output)
+    else:
+        _run_pip(installer, root, context.app_dir, output)
     output.step("Compiling them, so that the service starts sooner")
     bytecode.compile_beside(_python(root), root / "lib", env=environment(context.env, root))
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
