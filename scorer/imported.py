@@ -10,7 +10,7 @@ from types import ModuleType
 
 _PROCESSES = ("server", "master", "worker", "service", "ui", "score.main")
 """What the image's processes import of ours, and the proof doesn't."""
-_BY_NAME = ("gunicorn.glogging", "uvicorn.lifespan.off", "uvicorn.loops.uvloop")
+_BY_NAME = ("gunicorn.glogging", "uvicorn.lifespan.off", "uvicorn.loops.asyncio")
 """What gunicorn and uvicorn import when they start, because their configuration names it."""
 _IN_VAIN = ("uvicorn.supervisors.watchfilesreload",)
 """What is tried and, for want of a package, given up: compiled all the same."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import logging
 import os
 import signal
 import sys
@@ -25,10 +24,14 @@ _SWITCH_S = 0.0005
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no types
-    """uvicorn under gunicorn: uvloop, httptools with our limits, and nothing that the service doesn't need."""
+    """uvicorn under gunicorn: httptools with our limits, and nothing that the service doesn't need.
+
+    Python's own event loop: uvloop's answers no more requests a second (docs/benchmarks.md), and would double the size
+    of what an image has of ours.
+    """
 
     CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
-        "loop": "uvloop",
+        "loop": "asyncio",
         "http": Connection,
         "ws": "none",
         "lifespan": "off",
@@ -40,7 +43,6 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no type
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        logging.getLogger("gunicorn.error").addFilter(_says_something)
         life: Life = self.app.life
         self.config.http = type("WorkerConnection", (Connection,), {"life": life, "idle_s": float(self.cfg.keepalive)})
 
@@ -116,8 +118,3 @@ class _Server(Server):
         # First, so that limits of time hold whatever becomes of the rest.
         self._sweeping = loop.call_later(_SWEEP_S, self._sweep)
         self._life.tick()
-
-
-def _says_something(record: logging.LogRecord) -> bool:
-    # uvloop closes the listening sockets, then uvicorn closes them again: at every stop, and nothing is wrong.
-    return not record.getMessage().startswith("Error while closing socket")

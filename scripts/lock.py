@@ -33,7 +33,7 @@ PLATFORMS = {"linux": "x86_64-unknown-linux-gnu", "darwin": "aarch64-apple-darwi
 # A distribution is shared when people who never heard of Jupyter or gunicorn install it for their own code: replacing
 # it under their feet changes what their notebook computes with, so their version is used wherever the locked stack can
 # live with it. Everything else is the stack's own. Of the borderline ones, pyzmq, traitlets and prompt-toolkit
-# are ours because the stack reaches into their internals, httptools and uvloop because uvicorn alone asks for them.
+# are ours because the stack reaches into their internals, httptools because uvicorn alone asks for it.
 SHARED = frozenset(
     {
         "click",

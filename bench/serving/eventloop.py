@@ -17,27 +17,27 @@ from bench.serving.built import Built
 from bench.serving.load import Load
 from bench.serving.measured import Measured, unless_refused
 from bench.serving.running import Running, running
-from bench.serving.servers import nachlass
+from bench.serving.servers import nachlass, python_of
 
-_SETTING = '"loop": "uvloop"'
+_SETTING = '"loop": "asyncio"'
 
 
 def measure(measured: Measured) -> None:
     section(f"{measured.model}: uvloop beside Python's event loop")
-    with _without_uvloop(measured.ours.built) as built, running(nachlass(), built) as plain:
+    with _with_uvloop(measured.ours.built) as built, running(nachlass(), built) as other:
         for connections in (64, 1):
             unless_refused(
                 f"asyncio and uvloop in turn, {connections} connections",
-                partial(_in_turn, measured, plain, connections),
+                partial(_in_turn, measured, other, connections),
             )
 
 
-def _in_turn(measured: Measured, plain: Running, connections: int) -> None:
+def _in_turn(measured: Measured, other: Running, connections: int) -> None:
     def load(server: Running) -> Load:
         return measured.closed(server, connections=connections)
 
-    load(plain)
-    found = alternate(lambda: load(plain), lambda: load(measured.ours), _rate, measured.alternations)
+    load(other)
+    found = alternate(lambda: load(measured.ours), lambda: load(other), _rate, measured.alternations)
     for name, loads in (("asyncio", found.firsts), ("uvloop", found.seconds)):
         row(f"{name}, {connections} connections: requests", [each.rate for each in loads], "/s")
         row(f"{name}, {connections} connections: p50", [each.p50_ms for each in loads], "ms")
@@ -46,17 +46,20 @@ def _in_turn(measured: Measured, plain: Running, connections: int) -> None:
 
 
 @contextmanager
-def _without_uvloop(built: Built) -> Iterator[Built]:
-    """Copy what was built, and let the copy's worker use Python's event loop."""
+def _with_uvloop(built: Built) -> Iterator[Built]:
+    """Copy what was built, and let the copy's worker use uvloop, as the hand-written service does."""
     with tempfile.TemporaryDirectory(prefix="eventloop-", dir=CACHE) as temporary:
         output = Path(temporary) / "output"
         shutil.copytree(built.output, output, symlinks=True)
-        (worker,) = (output / "layers/scorer").rglob("nachlass_scorer/worker.py")
+        scorer = output / "layers/scorer"
+        (worker,) = scorer.rglob("nachlass_scorer/worker.py")
         text = worker.read_text(encoding="utf-8")
         assert _SETTING in text, worker
-        worker.write_text(text.replace(_SETTING, '"loop": "asyncio"'), encoding="utf-8")
+        worker.write_text(text.replace(_SETTING, '"loop": "uvloop"'), encoding="utf-8")
         for bytecode in worker.parent.rglob("worker.*.pyc"):
             bytecode.unlink()
+        (package,) = python_of("fastapi").parent.parent.glob("lib/python*/site-packages/uvloop")
+        shutil.copytree(package, scorer / "overlay/uvloop")
         yield replace(built, output=output)
 
 

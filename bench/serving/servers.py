@@ -83,13 +83,18 @@ def _peer(
     """Return a peer with an environment of its own; `command` is given its Python."""
 
     def python() -> Path:
-        return environments.python(name, _HERE / f"requirements/{name}.txt")
+        return python_of(name)
 
     def prepare(start: Start) -> Prepared:
         env = _peer_environment(python(), start)
         return Prepared(command=[str(python()), *command(python(), start)], env=env)
 
     return Server(name=name, ready=ready, path=path, body=body, values=values, prepare=prepare, install=python)
+
+
+def python_of(peer: str) -> Path:
+    """Return the Python of a peer's environment, made now if it was not there."""
+    return environments.python(peer, _HERE / f"requirements/{peer}.txt")
 
 
 def _peer_environment(python: Path, start: Start) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,25 +11,18 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+from nachlass_bp.cnb.layer import KEY_FILE
+from tests.support import spam
 from tests.support.docker import docker, labels
 from tests.support.pack import Platform
-from tests.support.pythons import ROOT
 
 MOST_BYTES = 15_000_000
-"""Of all that nachlass adds to the repository's own packages, but for the event loop, whose wheels come unstripped."""
+"""Of all that nachlass adds to the repository's own packages."""
 
 
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("spam") / "spam"
-    shutil.copytree(ROOT / "examples/spam", root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def image(name: str, machine: Platform, repository: Path) -> str:
-    machine.built(f"{name}-first", repository)
-    return f"{name}-first"
+@pytest.fixture
+def image(spam: str) -> str:
+    return spam
 
 
 def shas(image: str) -> Mapping[str, str]:
@@ -40,7 +32,7 @@ def shas(image: str) -> Mapping[str, str]:
 
 
 def test_service_and_stages_take_less_than_15_megabytes(image: str) -> None:
-    script = "cd /layers/nachlass_nachlass && du --summarize --bytes --exclude=uvloop scorer stages"
+    script = "cd /layers/nachlass_nachlass && du --summarize --bytes scorer stages"
     sizes = {line.split()[1]: int(line.split()[0]) for line in docker(*launched(image, script)).splitlines()}
     assert sum(sizes.values()) < MOST_BYTES, sizes
 
@@ -66,9 +58,9 @@ def test_bill_of_materials_is_valid_and_names_each_stage_with_its_inputs(
 
 
 def test_second_build_of_the_same_commit_differs_in_the_training_alone(
-    image: str, name: str, machine: Platform, repository: Path
+    image: str, name: str, machine: Platform, tmp_path: Path
 ) -> None:
-    machine.built(f"{name}-second", repository)  # Another name: another cache, and no previous image.
+    spam.build(machine, f"{name}-second", tmp_path)  # Another name: another cache, and no previous image.
 
     first, second = shas(image), shas(f"{name}-second")
     assert {layer for layer in first if first[layer] != second[layer]} <= {"stages"}
@@ -76,9 +68,11 @@ def test_second_build_of_the_same_commit_differs_in_the_training_alone(
 
 
 def parts(image: str) -> dict[str, Any]:
-    """Return the digest of each file of the stages, without what tells of the training: when, and how long."""
+    """Return the digest of each file of the stages, without what tells of the training and its cache."""
     files = docker(*launched(image, "cd /layers/nachlass_nachlass/stages && find . -type f -exec sha256sum {} +"))
     found = {line.split()[1]: line.split()[0] for line in files.splitlines()}
     return {
-        path: digest for path, digest in found.items() if Path(path).name not in {"manifest.json", "provenance.json"}
+        path: digest
+        for path, digest in found.items()
+        if Path(path).name not in {"manifest.json", "provenance.json", KEY_FILE}
     }
