@@ -10,6 +10,7 @@ import pytest
 from tests.support.facilities import SKIP_PREFIX
 from tests.support.order import LONGEST_FIRST
 from tests.support.pythons import ROOT
+from tests.support.spam import remove_shared
 
 _SHOWN_LINES = 60
 
@@ -20,6 +21,12 @@ def pytest_configure(config: pytest.Config) -> None:
         for package in ("nachlass_bp", "scorer"):
             compileall.compile_dir(ROOT / package, quiet=2)  # In a checkout that is read-only, it stays undone.
         config.pluginmanager.register(_FailuresAtOnce(config))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove what the processes of the run shared."""
+    if not hasattr(session.config, "workerinput"):
+        remove_shared()
 
 
 class _FailuresAtOnce:

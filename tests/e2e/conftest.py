@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import spam as spams
 from tests.support.pack import PREFIX, Platform, platform, remove_images
 
 
@@ -24,3 +25,9 @@ def name(request: pytest.FixtureRequest, machine: Platform) -> Iterator[str]:
     remove_images(prefix)
     yield prefix
     remove_images(prefix)
+
+
+@pytest.fixture(scope="session")
+def spam(machine: Platform, tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> str:
+    """Return the name of an image of `examples/spam`, and of its cache, which nobody may change."""
+    return spams.shared(machine, tmp_path_factory.mktemp("shared"), testrun_uid)

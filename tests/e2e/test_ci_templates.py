@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import yaml
 
 from tests.support.docker import docker, registry
 from tests.support.facilities import require
-from tests.support.pack import BUILDER, PACK, Platform
+from tests.support.pack import BUILDER, PACK, Platform, ran
 from tests.support.pythons import ROOT
 from tests.support.repositories import classifier_repository
 
@@ -34,45 +36,82 @@ def gitlab_steps() -> list[str]:
     return ["\n".join(read("gitlab-ci.yml")["image"]["script"])]
 
 
-@pytest.mark.parametrize(
-    ("steps", "commit"), [(github_steps, "GITHUB_SHA"), (gitlab_steps, "CI_COMMIT_SHA")], ids=["github", "gitlab"]
-)
-def test_its_commands_publish_an_image_and_a_cache(
-    machine: Platform, tmp_path: Path, steps: Callable[[], list[str]], commit: str
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Runner:
+    """A machine of a CI service with a checkout of one commit, a registry that it may push to, and nothing else."""
+
+    env: Mapping[str, str]
+    repository: Path
+    address: str
+
+    def run(self, steps: Sequence[str], commit: str) -> str:
+        """Run a job's commands, with the commit in the variable of that name, and return what they print."""
+        printed = ""
+        for step in steps:
+            done = subprocess.run(
+                ["sh", "-ec", step],
+                cwd=self.repository,
+                env={**self.env, commit: COMMIT},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stdout
+            printed += done.stdout
+        return printed
+
+    def published(self, tag: str) -> str:
+        """Return the digest of an image in the registry."""
+        kinds = ("application/vnd.docker.distribution.manifest.v2+json", "application/vnd.oci.image.manifest.v1+json")
+        request = urllib.request.Request(f"http://{self.address}/v2/model/manifests/{tag}", method="HEAD")
+        request.add_header("Accept", ", ".join(kinds))
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return str(answer.headers["Docker-Content-Digest"])
+
+
+@pytest.fixture(scope="module")
+def runner(machine: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
     require("registry")
     require("curl")
-    repository = classifier_repository(tmp_path / "repository")
-    with registry(tmp_path / "registry") as address:
+    root = tmp_path_factory.mktemp("runner")
+    with registry(root / "registry") as address:
         docker("tag", "nachlass/run-debian", f"{address}/run")
         docker("push", f"{address}/run")
-        image = f"{address}/model"
-        add_pack(tmp_path / "bin", machine, f"{address}/run")
-        env = {
-            **machine.env,
-            "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
-            "BUILDER": BUILDER,
-            "IMAGE": image,
-            commit: COMMIT,
-        }
+        add_pack(root / "bin", machine, f"{address}/run")
+        path = f"{root / 'bin'}:{os.environ['PATH']}"
+        env = {**machine.env, "PATH": path, "BUILDER": BUILDER, "IMAGE": f"{address}/model"}
         try:
-            for step in steps():
-                done = subprocess.run(
-                    ["sh", "-ec", step],
-                    cwd=repository,
-                    env=env,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    text=True,
-                    check=False,
-                )
-                assert done.returncode == 0, done.stdout
-            for tag in (COMMIT, "latest", "cache"):
-                docker("pull", f"{image}:{tag}")
+            yield Runner(env=env, repository=classifier_repository(root / "repository"), address=address)
         finally:
-            docker("rm", "--force", "model", check=False)
-            listed = docker("images", "--format", "{{.Repository}}:{{.Tag}}").split()
-            docker("rmi", "--force", *[each for each in listed if each.startswith(f"{address}/")], check=False)
+            forget(f"{address}/")
+
+
+def forget(prefix: str) -> None:
+    """Remove the images whose names begin so, and the container that the commands start."""
+    docker("rm", "--force", "model", check=False)
+    listed = docker("images", "--format", "{{.Repository}}:{{.Tag}}").split()
+    docker("rmi", "--force", *[each for each in listed if each.startswith(prefix)], check=False)
+
+
+@pytest.fixture(scope="module")
+def first(runner: Runner) -> str:
+    """Run the commands for GitHub, in a registry that has neither image nor cache."""
+    return runner.run(github_steps(), "GITHUB_SHA")
+
+
+def test_githubs_commands_publish_an_image_that_predicts_and_a_cache(first: str, runner: Runner) -> None:
+    assert ran(first) == ["train.ipynb"]
+    assert runner.published(COMMIT) == runner.published("latest")
+    assert runner.published("cache")
+
+
+def test_gitlabs_commands_run_no_notebook_on_a_machine_that_has_nothing(first: str, runner: Runner) -> None:
+    del first
+    before = runner.published(COMMIT)
+    forget(f"{runner.address}/model")
+    assert ran(runner.run(gitlab_steps(), "CI_COMMIT_SHA")) == []
+    assert runner.published(COMMIT) == runner.published("latest") == before
 
 
 def add_pack(directory: Path, machine: Platform, run_image: str) -> None:

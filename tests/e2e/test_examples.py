@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-import shlex
 import shutil
 import subprocess
 import time
@@ -16,12 +15,13 @@ from typing import Any
 
 import pytest
 
+from tests.support import spam
 from tests.support.docker import RESTRICTED, Container, container, docker, labels, serving
 from tests.support.pack import Platform
 from tests.support.pythons import ROOT
 
 NOTEBOOKS = {
-    "spam": "01-features.ipynb,02-model.ipynb",
+    "spam": spam.NOTEBOOKS,
     "iris": "iris.ipynb",
     "tickets": "notebooks/01-vocabulary.ipynb,notebooks/02-team.ipynb",
     "houses": "prices.ipynb",
@@ -51,26 +51,20 @@ def example(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def image(example: str, name: str, machine: Platform, tmp_path_factory: pytest.TempPathFactory) -> str:
+def image(
+    request: pytest.FixtureRequest,
+    example: str,
+    name: str,
+    machine: Platform,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> str:
+    if example == "spam":
+        return str(request.getfixturevalue("spam"))
     repository = tmp_path_factory.mktemp("examples") / example
     shutil.copytree(ROOT / "examples" / example, repository)
     (repository / "project.toml").unlink(missing_ok=True)  # The variable is what everybody can set.
-    if example == "spam":
-        done = machine.pack(*readme_command(f"{name}-spam"), "--path", repository, *machine.options)
-        assert done.exit_code == 0, done.output
-    else:
-        machine.built(f"{name}-{example}", repository, env={"NACHLASS_NOTEBOOKS": NOTEBOOKS[example]})
+    machine.built(f"{name}-{example}", repository, env={"NACHLASS_NOTEBOOKS": NOTEBOOKS[example]})
     return f"{name}-{example}"
-
-
-def readme_command(image: str) -> list[str]:
-    """Return the words after `pack` that the README has for a repository like this one, with another name."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    found = re.search(r"^pack (build my-model (?:[^\n]*\\\n)*[^\n]*)$", text, re.MULTILINE)
-    assert found
-    words = shlex.split(found[1].replace("\\\n", " "))
-    assert f"NACHLASS_NOTEBOOKS={NOTEBOOKS['spam']}" in words
-    return [image if word == "my-model" else word for word in words]
 
 
 @contextmanager

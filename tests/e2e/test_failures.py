@@ -7,16 +7,26 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.support.docker import docker, image_id
-from tests.support.pack import Platform
+from tests.support.pack import Platform, cache, copy_cache
 from tests.support.repositories import LOGISTIC_REGRESSION, write_repository
+from tests.support.spam import REQUIREMENTS
+
+
+@pytest.fixture(scope="module")
+def installed(name: str, spam: str) -> tuple[str, str]:
+    """Return the option that gives a build everything but the notebooks' runs."""
+    copy_cache(spam, name)
+    return cache(name)
 
 
 def test_failing_notebook_ends_the_build_with_our_words_and_no_image(
-    name: str, machine: Platform, tmp_path: Path
+    name: str, machine: Platform, installed: tuple[str, str], tmp_path: Path
 ) -> None:
-    write_repository(tmp_path, {"train.ipynb": ("x = 1", "x / 0")})
-    done = machine.build(f"{name}-failing", tmp_path, env={"NACHLASS_NOTEBOOKS": "train.ipynb"})
+    write_repository(tmp_path, {"train.ipynb": ("x = 1", "x / 0")}, requirements=REQUIREMENTS)
+    done = machine.build(f"{name}-failing", tmp_path, *installed, env={"NACHLASS_NOTEBOOKS": "train.ipynb"})
 
     assert done.exit_code != 0
     assert image_id(f"{name}-failing") is None
@@ -26,11 +36,13 @@ def test_failing_notebook_ends_the_build_with_our_words_and_no_image(
     assert len(theirs.splitlines()) <= 4, done.output  # The lifecycle and pack each say that a buildpack failed.
 
 
-def test_interrupt_leaves_no_container_and_no_image(name: str, machine: Platform, tmp_path: Path) -> None:
+def test_interrupt_leaves_no_container_and_no_image(
+    name: str, machine: Platform, installed: tuple[str, str], tmp_path: Path
+) -> None:
     cells = ("import time\nprint('it has begun', flush=True)\ntime.sleep(600)", *LOGISTIC_REGRESSION)
-    write_repository(tmp_path / "repository", {"train.ipynb": cells})
+    repository = write_repository(tmp_path / "repository", {"train.ipynb": cells}, requirements=REQUIREMENTS)
     command = machine.build_command(
-        f"{name}-interrupted", tmp_path / "repository", env={"NACHLASS_NOTEBOOKS": "train.ipynb"}
+        f"{name}-interrupted", repository, *installed, env={"NACHLASS_NOTEBOOKS": "train.ipynb"}
     )
     log = tmp_path / "log"
     before = set(docker("ps", "--quiet").split())

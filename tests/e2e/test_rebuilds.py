@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.docker import docker, image_id, registry, serving
-from tests.support.facilities import require
-from tests.support.pack import Platform, layer_was_reused
+from tests.support.docker import docker, image_id, serving
+from tests.support.pack import Platform, cache, copy_cache, layer_was_reused, ran, remove_cache
 from tests.support.pythons import ROOT
-from tests.support.repositories import write_repository
+from tests.support.repositories import write_notebook, write_repository
+from tests.support.spam import REQUIREMENTS
 
 FEATURES = (
     "import os, pickle\nfrom sklearn.feature_extraction.text import HashingVectorizer",
@@ -36,31 +35,24 @@ SETTINGS = {"NACHLASS_NOTEBOOKS": "01-features.ipynb,02-model.ipynb"}
 OURS = ("packages", "scorer", "stages")
 
 
-def ran(log: str) -> list[str]:
-    """Return the notebooks that a build ran."""
-    return re.findall(r"(\S+\.ipynb): run \(", log)
-
-
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
+    return write(tmp_path / "repository")
+
+
+def write(root: Path) -> Path:
     notebooks = {"01-features.ipynb": FEATURES, "02-model.ipynb": MODEL}
-    return write_repository(tmp_path / "repository", notebooks, files={"data/train.csv": ROWS})
+    return write_repository(root, notebooks, requirements=REQUIREMENTS, files={"data/train.csv": ROWS})
 
 
 @pytest.fixture(scope="module")
-def first(name: str, machine: Platform, tmp_path_factory: pytest.TempPathFactory) -> str:
+def first(name: str, machine: Platform, spam: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Build once, for all tests that begin with an image and a cache; return the image's name."""
-    repository = tmp_path_factory.mktemp("first") / "repository"
-    notebooks = {"01-features.ipynb": FEATURES, "02-model.ipynb": MODEL}
-    write_repository(repository, notebooks, files={"data/train.csv": ROWS})
+    repository = write(tmp_path_factory.mktemp("first") / "repository")
+    copy_cache(spam, f"{name}-first")
     log = machine.built(f"{name}-first", repository, *cache(f"{name}-first"), env=SETTINGS)
     assert ran(log) == ["01-features.ipynb", "02-model.ipynb"]
     return f"{name}-first"
-
-
-def cache(volume: str) -> tuple[str, str]:
-    """Return the option that names the cache, instead of letting pack name it after the image."""
-    return ("--cache", f"type=build;format=volume;name=pack-cache-{volume}")
 
 
 @pytest.fixture
@@ -68,12 +60,10 @@ def image(first: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """Yield the name of an image that was built once, and of its cache; both are the test's own."""
     own = f"{first}-{abs(hash(request.node.name)) % 10**8}"
     docker("tag", first, own)
-    docker("volume", "create", f"pack-cache-{own}")
-    volumes = ("--volume", f"pack-cache-{first}:/from:ro", "--volume", f"pack-cache-{own}:/to")
-    docker("run", "--rm", "--user", "0", *volumes, "nachlass/build-debian", "cp", "-a", "/from/.", "/to")
+    copy_cache(first, own)
     yield own
     docker("rmi", "--force", own, check=False)
-    docker("volume", "rm", "--force", f"pack-cache-{own}", check=False)
+    remove_cache(own)
 
 
 def test_unchanged_repository_runs_nothing_and_gives_the_same_image(
@@ -88,7 +78,7 @@ def test_unchanged_repository_runs_nothing_and_gives_the_same_image(
 
 
 def test_changed_notebook_runs_alone(image: str, repository: Path, machine: Platform) -> None:
-    write_repository(repository, {"02-model.ipynb": (*MODEL[:3], MODEL[3].replace("()", "(C=2)"), MODEL[4])})
+    write_notebook(repository / "02-model.ipynb", (*MODEL[:3], MODEL[3].replace("()", "(C=2)"), MODEL[4]))
     log = machine.built(image, repository, *cache(image), env=SETTINGS)
 
     assert ran(log) == ["02-model.ipynb"]
@@ -123,40 +113,10 @@ def test_without_the_previous_image_the_cache_suffices(image: str, repository: P
 
 
 def test_without_the_cache_the_previous_image_suffices(image: str, repository: Path, machine: Platform) -> None:
-    docker("volume", "rm", f"pack-cache-{image}")
+    remove_cache(image)
     log = machine.built(image, repository, *cache(image), env=SETTINGS)
     assert ran(log) == []
     assert layer_was_reused(log, "stages")
-
-
-def test_cache_in_a_registry_serves_a_machine_that_has_nothing(
-    name: str, repository: Path, machine: Platform, tmp_path: Path
-) -> None:
-    require("registry")
-    with registry(tmp_path / "registry") as address:
-        run_image = f"{address}/run-debian"
-        docker("tag", "nachlass/run-debian", run_image)
-        try:
-            docker("push", run_image)
-            digests = []
-            for notebooks in (["01-features.ipynb", "02-model.ipynb"], []):
-                log = machine.built(
-                    f"{address}/{name}",
-                    repository,
-                    *("--publish", "--cache-image", f"{address}/{name}-cache", "--run-image", run_image),
-                    *("--network", "host"),
-                    env=SETTINGS,
-                )
-                assert ran(log) == notebooks
-                digests += (
-                    re.findall(r"Images \(sha256:([0-9a-f]+)", log) or re.findall(r"sha256:([0-9a-f]{12})", log)[-1:]
-                )
-            assert len(set(digests)) == 1
-            docker("pull", f"{address}/{name}")
-            with serving(f"{address}/{name}") as running:
-                assert running.predict(["pills, cheap"]) == ["spam"]
-        finally:
-            docker("rmi", "--force", run_image, f"{address}/{name}", check=False)
 
 
 def test_newer_buildpack_keeps_what_it_can_and_says_why_it_drops_the_rest(

@@ -27,6 +27,7 @@ PREFIX = "nachlass-test"
 """Of all images and volumes that tests make; those left over by a run that was killed are removed by the next one."""
 REQUIREMENTS = (*MODEL_REQUIREMENTS, "pandas")
 WHEELS = "/wheels"
+_CACHE = "pack-cache-"
 _TIMEOUT_S = 900
 
 
@@ -161,13 +162,30 @@ def making() -> Iterator[None]:
         yield
 
 
+def cache(volume: str) -> tuple[str, str]:
+    """Return the option that names the cache, instead of letting pack name it after the image."""
+    return ("--cache", f"type=build;format=volume;name={_CACHE}{volume}")
+
+
+def copy_cache(source: str, target: str) -> None:
+    """Make the cache `target` what the cache `source` is."""
+    docker("volume", "create", f"{_CACHE}{target}")
+    volumes = ("--volume", f"{_CACHE}{source}:/from:ro", "--volume", f"{_CACHE}{target}:/to")
+    docker("run", "--rm", "--user", "0", *volumes, "nachlass/build-debian", "cp", "-a", "/from/.", "/to")
+
+
+def remove_cache(volume: str) -> None:
+    """Remove a cache."""
+    docker("volume", "rm", "--force", f"{_CACHE}{volume}", check=False)
+
+
 def remove_images(prefix: str) -> None:
     """Remove the images and cache volumes of tests whose names begin so."""
     listed = docker("images", "--format", "{{.Repository}}:{{.Tag}}").split()
     images = [name for name in listed if name.startswith(prefix)]
     if images:
         docker("rmi", "--force", *images, check=False)
-    ours = re.compile(rf"pack-cache-(library_)?{prefix}")
+    ours = re.compile(rf"{_CACHE}(library_)?{prefix}")
     volumes = [name for name in docker("volume", "ls", "--quiet").split() if ours.match(name)]
     if volumes:
         docker("volume", "rm", "--force", *volumes, check=False)
@@ -176,3 +194,8 @@ def remove_images(prefix: str) -> None:
 def layer_was_reused(log: str, layer: str) -> bool:
     """Whether the exporter took a layer of ours from the previous image."""
     return f"Reusing layer 'nachlass/nachlass:{layer}'" in log
+
+
+def ran(log: str) -> list[str]:
+    """Return the notebooks that a build ran."""
+    return re.findall(r"(\S+\.ipynb): run \(", log)
