@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
-from datetime import datetime, timezone
 
 from ..encode import dump
 from .record import Record
@@ -16,15 +16,18 @@ class AccessLog:
         """Write by `write`, and nothing for the `quiet_paths` as long as they answer 200."""
         self._write = write
         self._quiet = frozenset(quiet_paths)
+        self._second, self._second_text = -1, ""
 
     def __call__(self, record: Record) -> None:
         """Write a request's line."""
         if record.status == 200 and record.path in self._quiet:
             return
-        started = datetime.fromtimestamp(record.started_ns // 1000 / 1e6, tz=timezone.utc)
+        second, rest_ns = divmod(record.started_ns, 1_000_000_000)
+        if second != self._second:  # Of most requests, that of the last one.
+            self._second, self._second_text = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         line = {
             "type": "access",
-            "time": f"{started:%Y-%m-%dT%H:%M:%S}.{started.microsecond:06}Z",
+            "time": f"{self._second_text}.{rest_ns // 1000:06}Z",
             "client": record.client,
             "method": record.method,
             "path": record.path,

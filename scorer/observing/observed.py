@@ -38,8 +38,8 @@ class Observed:
             nonlocal status, size_bytes, request_id
             if message["type"] == "http.response.start":
                 status = message["status"]
-                for name, value in message["headers"]:
-                    if name.lower() == _REQUEST_ID:
+                for name, value in message["headers"]:  # In lower case, as ASGI has them.
+                    if name == _REQUEST_ID:
                         request_id = value.decode("latin-1")
             else:
                 size_bytes += len(message.get("body", b""))

@@ -5,16 +5,15 @@ Source: W3C Trace Context, level 2, "traceparent header".
 
 from __future__ import annotations
 
-import random
+import os
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _PARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
-_draw = random.SystemRandom()
+_ZEROS = "0" * 16
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """One request's place in a trace: ids in hexadecimal, `parent` of the span that sent it, None in a new trace."""
 
     trace_id: str
@@ -37,7 +36,10 @@ def join(header: bytes | None) -> Context:
         or not found[2].strip(b"0")
         or not found[3].strip(b"0")
     ):
-        return Context(trace_id=_identifier(128), span_id=new_span_id(), parent=None, is_sampled=True)
+        ids = os.urandom(24).hex()
+        if _ZEROS in ids:  # An id of zeros is none.
+            return join(header)
+        return Context(trace_id=ids[:32], span_id=ids[32:], parent=None, is_sampled=True)
     return Context(
         trace_id=found[2].decode(),
         span_id=new_span_id(),
@@ -48,8 +50,5 @@ def join(header: bytes | None) -> Context:
 
 def new_span_id() -> str:
     """Return an id for another span of a trace."""
-    return _identifier(64)
-
-
-def _identifier(bits: int) -> str:
-    return f"{_draw.getrandbits(bits) or 1:0{bits // 4}x}"
+    found = os.urandom(8).hex()
+    return new_span_id() if found == _ZEROS else found
