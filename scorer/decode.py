@@ -98,7 +98,7 @@ class Decoder:
             ]
         for j, (codec, cells) in doubtful:
             codec.check(cells, lambda i, j=j: table.pointer(i, j))  # type: ignore[misc]  # j is bound
-            if null_pointer is None and None in cells:
+            if null_pointer is None and codec.nullable and None in cells:
                 null_pointer = table.pointer(cells.index(None), j)
         return Batch(rows=table.rows, null_pointer=null_pointer, extra=len(table.extra))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from .errors import RequestError, too_many_rows
@@ -130,7 +131,11 @@ class Reader:
         self._limit(len(records))
         names = self._names_in(records[0], "/0") if records else []
         try:
-            rows = [[record[name] for name in names] for record in records]
+            # With one name it returns a cell, not a row of one.
+            row_of: Callable[[Any], Sequence[Any]] = (
+                itemgetter(*names) if len(names) > 1 else lambda record: [record[name] for name in names]
+            )
+            rows = list(map(row_of, records))
         except KeyError:
             i, name = next((i, name) for i, record in enumerate(records) for name in names if name not in record)
             raise _missing(name, f"/{i}") from None
