@@ -7,10 +7,10 @@ from collections import Counter
 
 import pytest
 
+from tests.support import spam
 from tests.support.facilities import SKIP_PREFIX
 from tests.support.order import LONGEST_FIRST
 from tests.support.pythons import ROOT
-from tests.support.spam import remove_shared
 
 _SHOWN_LINES = 60
 
@@ -21,12 +21,13 @@ def pytest_configure(config: pytest.Config) -> None:
         for package in ("nachlass_bp", "scorer"):
             compileall.compile_dir(ROOT / package, quiet=2)  # In a checkout that is read-only, it stays undone.
         config.pluginmanager.register(_FailuresAtOnce(config))
+        spam.begin_run()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Remove what the processes of the run shared."""
     if not hasattr(session.config, "workerinput"):
-        remove_shared()
+        spam.end_run()
 
 
 class _FailuresAtOnce:

@@ -28,6 +28,6 @@ def name(request: pytest.FixtureRequest, machine: Platform) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def spam(machine: Platform, tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> str:
+def spam(machine: Platform, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return the name of an image of `examples/spam`, and of its cache, which nobody may change."""
-    return spams.shared(machine, tmp_path_factory.mktemp("shared"), testrun_uid)
+    return spams.shared(machine, tmp_path_factory.mktemp("shared"))

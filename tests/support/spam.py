@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 import shlex
 import shutil
+import uuid
 from pathlib import Path
 
 from tests.support.pack import PREFIX, Platform, cache, remove_images
@@ -17,6 +19,7 @@ IMAGE = f"{PREFIX}-shared-spam"
 REQUIREMENTS = (ROOT / "examples/spam/requirements.txt").read_text(encoding="utf-8").splitlines()
 """Repositories with these find their packages in a copy of that cache."""
 _STAMP = CACHE / "shared-spam"
+_RUN = "NACHLASS_TEST_RUN"
 
 
 def build(machine: Platform, image: str, directory: Path) -> str:
@@ -29,25 +32,33 @@ def build(machine: Platform, image: str, directory: Path) -> str:
     return done.output
 
 
-def shared(machine: Platform, directory: Path, run: str) -> str:
+def begin_run() -> None:
+    """Say that a test run begins: to this process, and to those that it starts."""
+    os.environ[_RUN] = uuid.uuid4().hex
+
+
+def shared(machine: Platform, directory: Path) -> str:
     """Return the image that all processes of a test run share, with a cache of the same name; nobody may change it."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with _STAMP.open("a+") as stamp:
         fcntl.flock(stamp, fcntl.LOCK_EX)
-        stamp.seek(0)
-        if stamp.read() != run:
+        if not _is_of_this_run():
             remove_images(IMAGE)
             build(machine, IMAGE, directory)
             stamp.truncate(0)
-            stamp.write(run)
+            stamp.write(os.environ[_RUN])
     return IMAGE
 
 
-def remove_shared() -> None:
-    """Remove it when the run has ended; without one, this does nothing."""
-    if _STAMP.is_file():
+def end_run() -> None:
+    """Remove what was shared, if this run has made it: one that it has started may end earlier."""
+    if _is_of_this_run():
         _STAMP.unlink()
         remove_images(IMAGE)
+
+
+def _is_of_this_run() -> bool:
+    return _STAMP.is_file() and _STAMP.read_text(encoding="utf-8") == os.environ[_RUN]
 
 
 def _readme_command(image: str) -> list[str]:
