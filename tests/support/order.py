@@ -4,17 +4,18 @@ from __future__ import annotations
 
 LONGEST_FIRST = (
     "e2e/test_rebuilds.py",
+    # The first of those above makes the builder; while others would wait for it, these two need none.
+    "cache/test_overlayfs.py",
+    "phases/test_requirements.py",
     "e2e/test_examples.py",
     "e2e/test_phases.py",
     "e2e/test_matrix.py",
     "e2e/test_providers.py",
-    "phases/test_bad.py",
     "e2e/test_secrets.py",
     "e2e/test_ci_templates.py",
     "e2e/test_failures.py",
     "e2e/test_image.py",
-    "cache/test_overlayfs.py",
-    "phases/test_requirements.py",
+    "phases/test_bad.py",
     "e2e/test_buildpackage.py",
     "kernel/test_behaviour.py",
     "cache/test_scenarios.py",
