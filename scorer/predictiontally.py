@@ -70,8 +70,9 @@ class PredictionTally:
         if len(values) == 1:
             cells[places.get(str(values[0]), places[OTHER])] += 1
             return
-        for label, count in Counter(values).items():
-            cells[places.get(str(label), places[OTHER])] += count
+        # As text: 1 and true are two labels of two outputs, and equal in Python.
+        for label, count in Counter(map(str, values)).items():
+            cells[places.get(label, places[OTHER])] += count
 
     def _count_numbers(self, values: Sequence[Any], cells: Any) -> None:
         # What is no number would be the sum's last value for ever; its answer is null.
