@@ -94,7 +94,7 @@ def find(python: Path, env: Mapping[str, str], wheels_dir: Path, system_wheels: 
     scratch = tempfile.TemporaryDirectory(prefix="nachlass-pip-")
     tried: list[str] = []
     base = _without_provider_settings(env)
-    for command, origin in _candidates(python, env, (wheels_dir, *system_wheels), Path(scratch.name)):
+    for command, origin in _candidates(python, env, (wheels_dir, *system_wheels), Path(scratch.name), tried):
         finished = process.run([*command, "--version"], env=base, cwd=Path(scratch.name))
         version = _version(finished.output) if finished.ok else None
         if version is None or _parts(version) < OLDEST:
@@ -109,9 +109,11 @@ def find(python: Path, env: Mapping[str, str], wheels_dir: Path, system_wheels: 
 
 
 def _candidates(
-    python: Path, env: Mapping[str, str], wheel_directories: Sequence[Path], scratch: Path
+    python: Path, env: Mapping[str, str], wheel_directories: Sequence[Path], scratch: Path, tried: list[str]
 ) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield (command, where it is from); later ones are only made when the earlier ones fail.
+
+    What isn't even there goes into `tried`.
 
     Always isolated (-I): what else a provider has on PYTHONPATH could shadow the standard library, and would count as
     installed. An environment that `venv` puts a pip into is not among them: its pip is that of the same wheel, which it
@@ -123,8 +125,13 @@ def _candidates(
     ours, *systems = wheel_directories
     for wheel in _newest_wheels([ours]):
         yield _unpack(wheel, python, env, scratch), f"the buildpack's {wheel.name}"
-    for wheel in _newest_wheels([*_bundled(python, env, scratch), *systems]):
+    directories = [*_bundled(python, env, scratch), *systems]
+    wheels = _newest_wheels(directories)
+    for wheel in wheels:
         yield _unpack(wheel, python, env, scratch), f"{wheel.name} of the system"
+    if not wheels:
+        where = ", ".join(map(str, directories)) or "this Python names no directory of wheels"
+        tried.append(f"a wheel of the system: none ({where})")
 
 
 def _unpack(wheel: Path, python: Path, env: Mapping[str, str], scratch: Path) -> tuple[str, ...]:

@@ -172,6 +172,7 @@ def test_python_without_any_pip_names_what_was_tried_and_what_to_add(only_venv: 
     with pytest.raises(PipMissingError) as caught:
         found_pip(only_venv, {})
     assert "the interpreter's own pip: " in caught.value.body
+    assert "a wheel of the system: none" in caught.value.body
     assert "python3-pip or python3-venv" in caught.value.advice
 
 
