@@ -11,6 +11,7 @@ import pytest
 from nachlass_bp import cgroup
 from tests.kernel.notebook_run import job_for, notebook_of, run
 from tests.kernel.user_kernel import user_environment
+from tests.support.facilities import lack
 from tests.support.pythons import this_python
 
 LIMIT_BYTES = 400 << 20
@@ -21,7 +22,7 @@ def small_group() -> Iterator[Path]:
     """Yield a control group with little memory, where this machine lets us make one."""
     group = _make_group(cgroup.MOUNT, "memory.max") or _make_group(cgroup.MOUNT / "memory", "memory.limit_in_bytes")
     if group is None:
-        pytest.skip("no control group can be made here (needs root and a writable /sys/fs/cgroup)")
+        lack("cgroup", "no control group can be made here (it takes root and a writable /sys/fs/cgroup)")
     yield group
     group.rmdir()
 

@@ -10,6 +10,7 @@ import resource
 import shutil
 import subprocess
 from collections.abc import Callable
+from typing import NoReturn
 
 import pytest
 
@@ -35,8 +36,12 @@ def require(name: str) -> None:
     an interpreter like "python3.12", or a program: "apt-get", "chromium", "curl", "git", "mount", "setpriv".
     """
     reason = _interpreter(name) if name.startswith("python") else _CHECKS[name]()
-    if not reason:
-        return
+    if reason:
+        lack(name, reason)
+
+
+def lack(name: str, reason: str) -> NoReturn:
+    """Do the same for what a test has found missing by itself: "cgroup"."""
     insisted = {item.strip() for item in os.environ.get("NACHLASS_TEST_REQUIRE", "").split(",")}
     if name in insisted:
         pytest.fail(f"NACHLASS_TEST_REQUIRE names {name}, but {reason}", pytrace=False)
