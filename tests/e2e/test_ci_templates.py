@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.docker import docker, registry
+from tests.support.docker import docker, registry, serving
 from tests.support.facilities import require
 from tests.support.pack import BUILDER, PACK, Platform, ran
 from tests.support.pythons import ROOT
@@ -103,7 +103,9 @@ def first(runner: Runner) -> str:
 def test_githubs_commands_publish_an_image_that_predicts_and_a_cache(first: str, runner: Runner) -> None:
     assert ran(first) == ["train.ipynb"]
     assert runner.published(COMMIT) == runner.published("latest")
-    assert runner.published("cache")
+    for tag in (COMMIT, "latest", "cache"):
+        docker("pull", f"{runner.address}/model:{tag}")
+    assert predictions(runner) == ["low", "high"]
 
 
 def test_gitlabs_commands_run_no_notebook_on_a_machine_that_has_nothing(first: str, runner: Runner) -> None:
@@ -112,6 +114,13 @@ def test_gitlabs_commands_run_no_notebook_on_a_machine_that_has_nothing(first: s
     forget(f"{runner.address}/model")
     assert ran(runner.run(gitlab_steps(), "CI_COMMIT_SHA")) == []
     assert runner.published(COMMIT) == runner.published("latest") == before
+    docker("pull", f"{runner.address}/model:{COMMIT}")
+    assert predictions(runner) == ["low", "high"]
+
+
+def predictions(runner: Runner) -> Any:
+    with serving(f"{runner.address}/model:{COMMIT}") as running:
+        return running.predict([[0.1, 0.0], [3.0, 2.9]])
 
 
 def add_pack(directory: Path, machine: Platform, run_image: str) -> None:

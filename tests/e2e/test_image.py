@@ -68,7 +68,7 @@ def test_second_build_of_the_same_commit_differs_in_the_training_alone(
 
 
 def parts(image: str) -> dict[str, Any]:
-    """Return the digest of each file of the stages, without what tells of the training and its cache."""
+    """Return the digest of each file of the stages, without the training record and the digest of it all."""
     files = docker(*launched(image, "cd /layers/nachlass_nachlass/stages && find . -type f -exec sha256sum {} +"))
     found = {line.split()[1]: line.split()[0] for line in files.splitlines()}
     return {
