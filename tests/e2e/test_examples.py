@@ -17,7 +17,7 @@ import pytest
 
 from tests.support import spam
 from tests.support.docker import RESTRICTED, Container, container, docker, labels, serving
-from tests.support.pack import Platform
+from tests.support.pack import Platform, cache, copy_cache
 from tests.support.pythons import ROOT
 
 NOTEBOOKS = {
@@ -63,7 +63,9 @@ def image(
     repository = tmp_path_factory.mktemp("examples") / example
     shutil.copytree(ROOT / "examples" / example, repository)
     (repository / "project.toml").unlink(missing_ok=True)  # The variable is what everybody can set.
-    machine.built(f"{name}-{example}", repository, env={"NACHLASS_NOTEBOOKS": NOTEBOOKS[example]})
+    copy_cache(request.getfixturevalue("spam"), f"{name}-{example}")  # It has all that isn't the repository's own.
+    variables = {"NACHLASS_NOTEBOOKS": NOTEBOOKS[example]}
+    machine.built(f"{name}-{example}", repository, *cache(f"{name}-{example}"), env=variables)
     return f"{name}-{example}"
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.docker import docker, image_id, serving
+from tests.support.docker import docker, image_id, labels, serving
 from tests.support.pack import Platform, cache, copy_cache, layer_was_reused, ran, remove_cache
 from tests.support.pythons import ROOT
 from tests.support.repositories import write_notebook, write_repository
@@ -31,7 +33,8 @@ from sklearn.linear_model import LogisticRegression""",
     "with open(os.environ['NACHLASS_STAGE_FILE'], 'wb') as file:\n    pickle.dump(stage, file)",
 )
 ROWS = "cheap pills,spam\nmy dear sister,legitimate\n" * 5
-SETTINGS = {"NACHLASS_NOTEBOOKS": "01-features.ipynb,02-model.ipynb"}
+NOTEBOOKS = {"01-features.ipynb": FEATURES, "02-model.ipynb": MODEL}
+SETTINGS = {"NACHLASS_NOTEBOOKS": ",".join(NOTEBOOKS)}
 OURS = ("packages", "scorer", "stages")
 
 
@@ -41,8 +44,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def write(root: Path) -> Path:
-    notebooks = {"01-features.ipynb": FEATURES, "02-model.ipynb": MODEL}
-    return write_repository(root, notebooks, requirements=REQUIREMENTS, files={"data/train.csv": ROWS})
+    return write_repository(root, NOTEBOOKS, requirements=REQUIREMENTS, files={"data/train.csv": ROWS})
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,7 @@ def first(name: str, machine: Platform, spam: str, tmp_path_factory: pytest.Temp
     repository = write(tmp_path_factory.mktemp("first") / "repository")
     copy_cache(spam, f"{name}-first")
     log = machine.built(f"{name}-first", repository, *cache(f"{name}-first"), env=SETTINGS)
-    assert ran(log) == ["01-features.ipynb", "02-model.ipynb"]
+    assert ran(log) == list(NOTEBOOKS)
     return f"{name}-first"
 
 
@@ -83,8 +85,7 @@ def test_changed_notebook_runs_alone(image: str, repository: Path, machine: Plat
 
     assert ran(log) == ["02-model.ipynb"]
     assert layer_was_reused(log, "scorer")
-    with serving(image) as running:
-        assert running.predict(["pills, cheap"]) == ["spam"]
+    assert_it_predicts(image)
 
 
 def test_changed_data_run_what_read_them(image: str, repository: Path, machine: Platform) -> None:
@@ -94,29 +95,43 @@ def test_changed_data_run_what_read_them(image: str, repository: Path, machine: 
 
 def test_clear_cache_runs_everything(image: str, repository: Path, machine: Platform) -> None:
     log = machine.built(image, repository, "--clear-cache", *cache(image), env=SETTINGS)
-    assert ran(log) == ["01-features.ipynb", "02-model.ipynb"]
+    assert ran(log) == list(NOTEBOOKS)
 
 
-def test_other_tag_with_the_same_cache_runs_nothing(image: str, repository: Path, machine: Platform) -> None:
+def test_without_the_previous_image_the_cache_suffices_for_another_tag(
+    image: str, repository: Path, machine: Platform
+) -> None:
+    docker("rmi", "--force", image)
     other = f"{image}:other"
     assert ran(machine.built(other, repository, *cache(image), env=SETTINGS)) == []
-    with serving(other) as running:
-        assert running.predict(["pills, cheap"]) == ["spam"]
+    assert_it_predicts(other)
     docker("rmi", "--force", other)
 
 
-def test_without_the_previous_image_the_cache_suffices(image: str, repository: Path, machine: Platform) -> None:
-    docker("rmi", "--force", image)
-    assert ran(machine.built(image, repository, *cache(image), env=SETTINGS)) == []
+def test_without_the_cache_the_previous_image_suffices(image: str, repository: Path, machine: Platform) -> None:
+    before = parts(image)
+    remove_cache(image)
+    log = machine.built(image, repository, *cache(image), env=SETTINGS)
+    assert ran(log) == []
+    assert log.count("reused (in the previous image)") == len(NOTEBOOKS)
+    assert layer_was_reused(log, "stages")
+    assert parts(image) == before
+    assert_it_predicts(image)
+
+
+def assert_it_predicts(image: str) -> None:
     with serving(image) as running:
         assert running.predict(["pills, cheap"]) == ["spam"]
 
 
-def test_without_the_cache_the_previous_image_suffices(image: str, repository: Path, machine: Platform) -> None:
-    remove_cache(image)
-    log = machine.built(image, repository, *cache(image), env=SETTINGS)
-    assert ran(log) == []
-    assert layer_was_reused(log, "stages")
+def parts(image: str) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return what an image says of its model, and where its bills of materials and its stages are."""
+    found = labels(image)
+    lifecycle = json.loads(found["io.buildpacks.lifecycle.metadata"])
+    (stages,) = [ours["layers"]["stages"]["sha"] for ours in lifecycle["buildpacks"]]
+    ours = {name: value for name, value in found.items() if name.startswith("io.nachlass.")}
+    assert ours
+    return ours, {"sbom": lifecycle["sbom"], "stages": stages}
 
 
 def test_newer_buildpack_keeps_what_it_can_and_says_why_it_drops_the_rest(

@@ -6,7 +6,6 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,14 +48,13 @@ class Builds:
     layers: Path
 
 
-@contextmanager
-def built_twice(*, has_cache: bool) -> Iterator[Builds]:
+@pytest.fixture(scope="module")
+def builds() -> Iterator[Builds]:
     require("lifecycle")
     root = Path(tempfile.mkdtemp(prefix="nachlass-lifecycle-"))
     root.chmod(0o755)  # Two other users have to get in; pytest's own directories are private.
     try:
-        repository = training_repository(root / "repository")
-        lifecycle = Lifecycle(root, repository, env=platform_env(root), has_cache=has_cache)
+        lifecycle = Lifecycle(root, training_repository(root / "repository"), env=platform_env(root))
         first, second = lifecycle.build(), lifecycle.build()
         assert first.exit_code == 0, first.output
         assert second.exit_code == 0, second.output
@@ -65,19 +63,6 @@ def built_twice(*, has_cache: bool) -> Iterator[Builds]:
         yield Builds(lifecycle=lifecycle, first=first, second=second, image=second.image, layers=layers)
     finally:
         shutil.rmtree(root)
-
-
-@pytest.fixture(scope="session")
-def builds() -> Iterator[Builds]:
-    with built_twice(has_cache=True) as made:
-        yield made
-
-
-@pytest.fixture(scope="session")
-def cacheless() -> Iterator[Builds]:
-    """Build the same on a platform that keeps no cache, as Shipwright is."""
-    with built_twice(has_cache=False) as made:
-        yield made
 
 
 def training_repository(root: Path) -> Path:
@@ -180,33 +165,3 @@ def test_models_bill_of_materials_is_in_both_images(builds: Builds) -> None:
 
 def bill_of_materials(builds: Builds) -> Path:
     return builds.layers.parent / "sbom/launch/nachlass_nachlass/stages/sbom.cdx.json"
-
-
-def test_without_a_cache_an_unchanged_repository_runs_no_notebook(cacheless: Builds) -> None:
-    first = cacheless.first.image
-
-    assert "train.ipynb: reused (in the previous image)" in cacheless.second.output
-    assert "Running" not in cacheless.second.output
-    assert "Reusing layer 'nachlass/nachlass:stages'" in cacheless.second.output
-    assert first is not None
-    assert shipped_layers(cacheless.image)["stages"] == shipped_layers(first)["stages"]
-    ours = {name: value for name, value in first.labels.items() if name.startswith("io.nachlass.")}
-    assert ours
-    assert ours.items() <= cacheless.image.labels.items()
-    assert bill_of_materials(cacheless).is_file()
-    with cacheless.lifecycle.serve(cacheless.image) as service:
-        assert service.predict(["pills, very cheap", "to my dear sister"]) == ["spam", "legitimate"]
-
-
-def test_failing_notebook_fails_the_build_with_our_words(builds: Builds) -> None:
-    notebook = builds.lifecycle.repository / "train.ipynb"
-    intact = notebook.read_text()
-    notebook.write_text(intact.replace("data/train.csv", "data/missing.csv"))
-    try:
-        failed = builds.lifecycle.build()
-    finally:
-        notebook.write_text(intact)
-
-    assert failed.exit_code == 51, failed.output  # A buildpack's build failed: Platform API 0.13.
-    assert "data/missing.csv" in failed.output
-    assert "Reference: " in failed.output

@@ -51,9 +51,8 @@ class Exported:
 class Lifecycle:
     """A platform that builds one repository again and again, keeping its cache and its image."""
 
-    def __init__(self, root: Path, repository: Path, *, env: Mapping[str, str], has_cache: bool = True) -> None:
+    def __init__(self, root: Path, repository: Path, *, env: Mapping[str, str]) -> None:
         """Set up below `root`, which the two users must be able to enter; `env` is what the platform's user sets."""
-        self.has_cache = has_cache
         self.root = root
         self.repository = repository
         self.env = env
@@ -165,8 +164,6 @@ class Lifecycle:
             "gid": group,
             "report": self.layers / "report.toml",
         }
-        if not self.has_cache:
-            del options["cache-dir"]
         become = ["setpriv", "--reuid", user, "--regid", group, "--clear-groups"]
         flags = [argument for name, value in options.items() for argument in (f"-{name}", str(value))]
         return [*become, str(self._tools / "creator"), "-layout", *flags, "layout.test/app"]
