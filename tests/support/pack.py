@@ -142,7 +142,7 @@ def _run_make(*words: str) -> None:
 def _tree_state() -> str:
     """Return what identifies the tree's files and the engine that has what was made of them."""
     shipped = ("buildpack.toml", "bin", "nachlass_bp", "scorer", "locks", "builders", "scripts", "pyproject.toml")
-    digest = hashlib.sha256(docker("info", "--format", "{{.ID}}").encode())
+    digest = hashlib.sha256(docker("info", "--format", "{{.ID}} {{.DockerRootDir}}").encode())
     # The package has the files that git knows: adding one makes another of the same tree.
     digest.update(subprocess.run(["git", "ls-files", "-z", *shipped], cwd=ROOT, capture_output=True, check=True).stdout)
     for name in shipped:
