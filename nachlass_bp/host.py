@@ -49,16 +49,18 @@ def interrupt_group(pid: int) -> None:
         os.killpg(pid, signal.SIGINT)
 
 
-def kill_descendants() -> list[int]:
+def kill_descendants(killed_group: int | None = None) -> list[int]:
     """Kill every process below this one and reap it; return the ids of those that were still alive.
 
-    Children of the killed come to us in turn (see `become_subreaper`), hence the loop.
+    Children of the killed come to us in turn (see `become_subreaper`), hence the loop. What was in `killed_group` may
+    take its time to end, but doesn't count as alive any more.
     """
     killed: list[int] = []
     while children := _children_of_this_process():
-        for pid, is_alive in children:
+        for pid, group, is_alive in children:
             if is_alive:
-                killed.append(pid)
+                if group != killed_group:
+                    killed.append(pid)
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
@@ -66,15 +68,15 @@ def kill_descendants() -> list[int]:
     return killed
 
 
-def _children_of_this_process() -> list[tuple[int, bool]]:
-    """Return (process id, still alive) of each child, zombies included; nothing where there is no /proc."""
-    found: list[tuple[int, bool]] = []
+def _children_of_this_process() -> list[tuple[int, int, bool]]:
+    """Return (process id, its group, still alive) of each child, zombies included; nothing where there is no /proc."""
+    found: list[tuple[int, int, bool]] = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            # "pid (any name) state ppid …", proc(5); the name may itself hold spaces and parentheses.
-            state, parent = stat.read_text(errors="replace").rpartition(")")[2].split()[:2]
+            # "pid (any name) state ppid pgrp …", proc(5); the name may itself hold spaces and parentheses.
+            state, parent, group = stat.read_text(errors="replace").rpartition(")")[2].split()[:3]
             if int(parent) == os.getpid():
-                found.append((int(stat.parent.name), state != "Z"))
+                found.append((int(stat.parent.name), int(group), state != "Z"))
     return found
 
 

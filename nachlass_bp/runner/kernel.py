@@ -84,14 +84,14 @@ class Kernel(AsyncKernelManager):
             host.interrupt_group(self.process_id)
 
     def destroy(self) -> list[int]:
-        """Kill the kernel's process group and every descendant; return what else than the kernel was still alive."""
+        """Kill the kernel's process group and every descendant; return what of these is in other groups and alive."""
         pid = self.process_id
         if pid is not None:
             host.kill_group(pid)
             process: Any = getattr(self.provisioner, "process", None)
             if process is not None:
                 process.wait()
-        return host.kill_descendants()
+        return host.kill_descendants(killed_group=pid)
 
 
 _FIXED = (

@@ -111,6 +111,22 @@ def test_process_that_is_left_running_is_ended_and_makes_the_trace_incomplete(ba
     assert not running(int(outcome.text(1)))
 
 
+def test_worker_processes_that_take_long_to_end_are_none_that_were_left_running(bare: Path, tmp_path: Path) -> None:
+    # As joblib's: in the kernel's own process group, and gone with it, but with much memory to give back first.
+    cell = """
+import os, time
+if os.fork() == 0:
+    ballast = bytearray(os.urandom(1 << 20) * 600)
+    open('ready', 'w').close()
+    time.sleep(600)
+while not os.path.exists('ready'):
+    time.sleep(0.01)
+"""
+    outcome = run_cells(bare, tmp_path, cell)
+    assert "left running" not in outcome.log
+    assert outcome.result.untraced is None
+
+
 # --- What IPython and Jupyter add to Python --------------------------------------------------------------------------
 
 
