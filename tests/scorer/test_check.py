@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import random
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression
@@ -18,6 +20,7 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
+from scorer.proof import prove
 from tests.scorer import models
 from tests.scorer.image import Image
 
@@ -383,3 +386,19 @@ def test_text_columns_named_by_a_column_transformer_are_a_frame(image: Image) ->
     stages = [columns.fit(frame), LinearRegression().fit(columns.transform(frame), [1.0, 2.0, 3.0])]
     spec = _proved(image, stages, [frame])["model"]["input"]
     assert [column["optional"] for column in spec["columns"]] == [False, False]
+
+
+class Lots(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Draws lots when it predicts."""
+
+    def fit(self, X: Any, y: Any = None) -> Lots:  # noqa: N803 - as scikit-learn calls it
+        del X, y
+        return self
+
+    def predict(self, X: Any) -> Any:  # noqa: N803 - as scikit-learn calls it
+        return np.array([random.choice("ab") for _ in range(len(X))])
+
+
+def test_model_that_draws_lots_is_found_out_however_few_rows_there_are() -> None:
+    for _ in range(30):  # Two draws of two labels are the same every fourth time.
+        assert not prove(Lots(), [np.array([[1.0], [2.0]])], ship_sample=False).repeatable
