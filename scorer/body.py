@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
+from .caller import Caller
 from .errors import RequestError
 
 FORM = "application/x-www-form-urlencoded"
@@ -17,6 +18,9 @@ _FIELD = "json_args"
 _PICKLE_FIELD = "args"
 _MOST_FIELDS = 1000
 _MOST_LONE = 1000
+_MOST_PARTS = 64
+_MOST_CONTENT_TYPE = 300
+"""A boundary has up to 70 characters (RFC 2046); Falcon takes quadratic time for parameters, those of parts, too."""
 _LONG_BYTES = 10_000
 _LONE_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
@@ -26,11 +30,11 @@ class _Chunks(Protocol):
     async def __anext__(self) -> bytes: ...
 
 
-async def read_body(stream: _Chunks, *, declared: int | None, limit_bytes: int) -> bytes:
+async def read_body(stream: _Chunks, *, declared: int | None, limit_bytes: int, caller: Caller | None = None) -> bytes:
     """Return the whole body, whether its length was declared or it came in chunks.
 
     Raises:
-        RequestError: It is longer than `limit_bytes` (413).
+        RequestError: It is longer than `limit_bytes` (413), or its `caller` went before it was whole (400).
     """
     if declared is not None and declared > limit_bytes:
         raise _too_large(limit_bytes)
@@ -41,6 +45,8 @@ async def read_body(stream: _Chunks, *, declared: int | None, limit_bytes: int) 
         if size > limit_bytes:
             raise _too_large(limit_bytes)
         chunks.append(chunk)
+    if caller is not None and not caller.has_sent_all:
+        raise RequestError("The body ended before it was whole.", code="incomplete-body")
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
@@ -126,7 +132,11 @@ def _multipart(body: bytes, content_type: str) -> dict[str, bytes]:
     import falcon  # noqa: PLC0415 - this module is also imported where there is no Falcon.
     from falcon.media import MultipartFormHandler  # noqa: PLC0415
 
+    if len(content_type) > _MOST_CONTENT_TYPE:
+        raise RequestError("The Content-Type is too long for that of a multipart form.", code="invalid-form")
     handler = MultipartFormHandler()
+    handler.parse_options.max_body_part_headers_size = _MOST_CONTENT_TYPE
+    handler.parse_options.max_body_part_count = _MOST_PARTS
     handler.parse_options.max_body_part_buffer_size = len(body) + 1
     fields: dict[str, bytes] = {}
     try:

@@ -33,6 +33,12 @@ _EXPECTED: dict[ColumnKind, str] = {
     "any": "a single value",
 }
 _INFINITIES = (float("inf"), float("-inf"))
+_FIXED_WIDTH = ("<U", "U", "str_")
+"""How numpy's dtypes of texts begin, all of which are as long as the longest."""
+_MOST_TEXT = 2**16
+_MOST_PADDED = 2**26
+"""Characters of a column of numpy's texts, of which each takes four bytes and each cell as many as the longest."""
+_MOST_TIME = 100
 MOST_EXACT = 2**53
 """Beyond, a number that went through a float, as all of JavaScript's do, may be another one (RFC 8259, section 6)."""
 
@@ -77,6 +83,8 @@ class Codec:
                 self._check_datetimes(cells, pointer)
             elif self._known is not None:
                 self._check_categories(cells, self._known, pointer)
+            elif column.dtype.startswith(_FIXED_WIDTH):
+                self._check_texts(cells, pointer)
 
     def to_array(self, cells: Sequence[Any]) -> Any:
         """Return checked cells as an array: numpy's, or pandas' where the dtype is one of pandas."""
@@ -144,10 +152,20 @@ class Codec:
                 choices = ", ".join(map(str, self._column.categories[:20]))
                 raise _wrong(f"Expected one of the categories {choices}; got {cell!r}.", self._column, pointer(i))
 
+    def _check_texts(self, cells: Sequence[str], pointer: Pointer) -> None:
+        for i, cell in enumerate(cells):
+            if "\0" in cell:  # numpy drops it at the end of a text.
+                raise _wrong("Expected a text without the character U+0000.", self._column, pointer(i))
+            if len(cell) > _MOST_TEXT or len(cell) * len(cells) > _MOST_PADDED:
+                text = "The text is too long for an array, in which each text takes the room of the longest."
+                raise _wrong(text, self._column, pointer(i))
+
     def _check_datetimes(self, cells: Sequence[Any], pointer: Pointer) -> None:
         import pandas as pd  # noqa: PLC0415 - only frames have dates, and they have imported it.
 
         for i, cell in enumerate(cells):
+            if cell is not None and len(cell) > _MOST_TIME:  # pandas takes quadratic time for some.
+                raise _wrong_kind(cell, self._column, pointer(i))
             try:
                 pd.Timestamp(0 if cell is None else cell)
             except ValueError as error:
@@ -174,7 +192,7 @@ class Codec:
     def _objects(self, cells: Sequence[Any]) -> Any:
         column = self._column
         dtype, none = column.dtype.removesuffix(NONE_SUFFIX), column.dtype.endswith(NONE_SUFFIX)
-        if dtype == "bool" or dtype.startswith(("<U", "U", "str_")):
+        if dtype == "bool" or dtype.startswith(_FIXED_WIDTH):
             return np.array(cells, dtype=dtype)
         # Missing values are NaN in a column of objects, as pandas reads them.
         values = cells if none else [np.nan if cell is None else cell for cell in cells]

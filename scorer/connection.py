@@ -9,6 +9,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from .caller import CALLER, Caller
 from .encode import dump
 from .errors import error_body
 from .headers import NOTHING
@@ -20,6 +21,8 @@ HEADERS_S = 10.0
 BODY_IDLE_S = 10.0
 BODY_S = 60.0
 SLOW_READER_S = 30.0
+MOST_PIPELINED = 32
+"""Requests that wait for the answers before theirs; a connection that sends more is closed after these."""
 _NEVER = float("inf")
 _CONTINUE = b"HTTP/1.1 100 "
 
@@ -39,8 +42,13 @@ class Connection(HttpToolsProtocol):
         self._body_since = _NEVER
         self._last_data = _NEVER
         self._unread_since = _NEVER
-        self._header_bytes = self._chunk_bytes = 0
+        self._closing_since = _NEVER
+        self._header_bytes = self._chunk_bytes = self._bytes_beside_body = 0
+        self._is_in_headers = False
+        self._began_inside = False  # The headers, behind a request or a body that came with them.
         self._is_refused = False
+        self._caller: Caller | None = None
+        self._answered: Any = None
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; what is still unfinished after that is what the sweep looks at."""
@@ -52,31 +60,59 @@ class Connection(HttpToolsProtocol):
         if self._headers_since is _NEVER and self._body_since is _NEVER:
             self._headers_since = now
         self._chunk_bytes = len(data)
+        self._bytes_beside_body += self._chunk_bytes
         super().data_received(data)
-        if self._headers_since is not _NEVER and self.parser is not None:
-            # httptools keeps a field until it is whole, however long it is.
-            self._header_bytes += self._chunk_bytes
+        self._look_at_the_rest(now)
+
+    def _look_at_the_rest(self, now: float) -> None:
+        """Count what the parser has of something that isn't whole: it keeps a field until it is, however long."""
+        if self._is_refused or self.transport.is_closing():
+            return
+        if self._is_in_headers:
+            if self._headers_since is _NEVER:
+                self._headers_since = now
+                self._began_inside = True
+            else:
+                self._header_bytes += self._chunk_bytes
             if self._header_bytes > MOST_HEADER_BYTES:
                 self._refuse_headers()
+        elif self._body_since is not _NEVER and self._bytes_beside_body > MOST_HEADER_BYTES + self._chunk_bytes:
+            self._refuse_headers()  # They are of the body's chunks, or come behind it.
 
     def on_message_begin(self) -> None:
         """Count anew."""
         super().on_message_begin()
         self._header_bytes = 0
+        self._is_in_headers = True
+        self._began_inside = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a field of the headers; what comes behind the body must not be taken for one (RFC 9110, 6.5.1)."""
+        if self._is_in_headers and not self._is_refused:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Start answering, unless there is too much of them."""
+        self._is_in_headers = False
         if self._is_refused:
             return
         self._headers_since = _NEVER
         if len(self.headers) > MOST_HEADER_FIELDS or (
-            # What came with the end of the headers may be the body: only where it is long is it worth counting.
-            self._header_bytes + self._chunk_bytes > MOST_HEADER_BYTES and self._length_of_headers() > MOST_HEADER_BYTES
+            # What came with them may be the body, or another request: only where it is long is it worth counting.
+            (self._began_inside or self._header_bytes + self._chunk_bytes > MOST_HEADER_BYTES)
+            and self._length_of_headers() > MOST_HEADER_BYTES
         ):
             self._refuse_headers()
             return
-        self._body_since = self._last_data
+        if len(self.pipeline) >= MOST_PIPELINED:
+            self._is_refused = True
+            self.cycle.keep_alive = False
+            return
+        caller = self._caller = Caller()
+        self.scope[CALLER] = caller  # type: ignore[literal-required]  # ASGI lets servers have keys of their own
+        self._bytes_beside_body = 0
         super().on_headers_complete()
+        self._body_since = self._last_data
         cycle = self.cycle
         if cycle is not None:
             if self.scope["method"] != "HEAD":  # Of which no body follows.
@@ -86,25 +122,45 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Pass it on."""
+        self._bytes_beside_body = 0
         if not self._is_refused:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Note that the client has nothing to send for now."""
         self._body_since = _NEVER
-        if not self._is_refused:
-            super().on_message_complete()
+        if self._is_refused:
+            return
+        if self._caller is not None:
+            self._caller.has_sent_all = True
+        super().on_message_complete()
+        if self.cycle is not None and self.cycle.response_complete:
+            self._idle_since = self._last_data  # The answer came first, and saw that there was more to come.
 
     def on_response_complete(self) -> None:
         """Go on with the next request, or wait for it: the sweep ends that, and not a timer for each."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-        elif self._headers_since is _NEVER and self._body_since is _NEVER:
+            return
+        self.flow.resume_reading()
+        if self._headers_since is _NEVER and self._body_since is _NEVER:
             self._idle_since = self.loop.time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell of it all whose answers nobody reads any more."""
+        waiting = [cycle.scope for cycle, _ in self.pipeline]
+        self.pipeline.clear()
+        super().connection_lost(exc)
+        for scope in [self._answered, *waiting]:
+            if scope is not None and (caller := scope.get(CALLER)) is not None:
+                caller.leave()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._answered = cycle.scope
+        super()._start_asgi_task(cycle, app)
 
     def pause_writing(self) -> None:
         """Note since when the client doesn't read."""
@@ -123,7 +179,10 @@ class Connection(HttpToolsProtocol):
     def sweep(self, now: float) -> None:
         """End what has lasted too long; `now` is the loop's time."""
         if self.transport.is_closing():
-            if now - self._unread_since > SLOW_READER_S:
+            # What is still to be written keeps it open.
+            if self._closing_since is _NEVER:
+                self._closing_since = now
+            if now - min(self._closing_since, self._unread_since) > SLOW_READER_S:
                 self.transport.abort()
             return
         if now - self._unread_since > SLOW_READER_S:
@@ -160,6 +219,9 @@ class Connection(HttpToolsProtocol):
             # The application waits for the rest of the body, and is told that there is none.
             cycle.disconnected = cycle.response_complete = True
             cycle.message_event.set()
+        elif cycle is not None and self._body_since is not _NEVER:
+            self.transport.close()  # It has had its answer, and takes no second one.
+            return
         body = dump(error_body(problem, code=code))
         head = [STATUS_LINE[status]]
         for name, value in self.server_state.default_headers:

@@ -55,22 +55,27 @@ class Decoder:
         self._is_strict = is_strict
         self._codecs: Sequence[Codec] = codecs(spec)
 
-    def decode(self, value: Any) -> Batch:
+    def decode(self, value: Any, *, others: int = 0) -> Batch:
         """Return the batch that a decoded JSON value stands for.
+
+        Args:
+            value: See `rows`.
+            others: How many columns there were that the model doesn't know and that aren't in `value`.
 
         Raises:
             RequestError: The value doesn't fit the model's input, or has too many rows.
         """
         table = self._reader.read(value)
-        if table.extra and self._is_strict:
-            raise RequestError("The model has no such column.", code="unknown-column", pointer=next(iter(table.extra)))
+        if self._is_strict and (table.extra or others):
+            pointer = next(iter(table.extra), None)
+            raise RequestError("The model has no such column.", code="unknown-column", pointer=pointer)
         match self._spec.kind:
             case "text":
                 return self._texts(table)
             case "array":
                 return self._array(table)
             case "frame":
-                return self._frame(table)
+                return self._frame(table, others)
 
     def _texts(self, table: Table) -> Batch:
         texts = [row[0] for row in table.rows]
@@ -84,7 +89,7 @@ class Decoder:
         null = cells.index(None) if None in cells else None
         return Batch(rows=table.rows, null_pointer=None if null is None else table.pointer(*divmod(null, width)))
 
-    def _frame(self, table: Table) -> Batch:
+    def _frame(self, table: Table, others: int) -> Batch:
         null_pointer = None
         doubtful: Iterable[tuple[int, tuple[Codec, Sequence[Any]]]] = enumerate(
             zip(self._codecs, zip(*table.rows, strict=True), strict=True)
@@ -100,7 +105,7 @@ class Decoder:
             codec.check(cells, lambda i, j=j: table.pointer(i, j))  # type: ignore[misc]  # j is bound
             if null_pointer is None and codec.nullable and None in cells:
                 null_pointer = table.pointer(cells.index(None), j)
-        return Batch(rows=table.rows, null_pointer=null_pointer, extra=len(table.extra))
+        return Batch(rows=table.rows, null_pointer=null_pointer, extra=len(table.extra) + others)
 
 
 def _explain_json(body: bytes, error: orjson.JSONDecodeError) -> NoReturn:

@@ -42,7 +42,9 @@ def probes(settings: Settings) -> tuple[str, ...]:
 
 
 def _always_open(settings: Settings) -> tuple[str, ...]:
-    return (*probes(settings), "/metrics") if settings.has_open_metrics else probes(settings)
+    paths = (*probes(settings), "/metrics") if settings.has_open_metrics else probes(settings)
+    # Predictions are for who has the token, at whatever path a platform wants them.
+    return tuple(path for path in paths if path != settings.predict_route)
 
 
 def open_paths(service: Service, settings: Settings, found: Routes) -> list[str]:

@@ -245,10 +245,14 @@ class Reader:
             return Table(rows=table.rows, pointer=lambda i, j: "/data" + table.pointer(i, j))
         if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
             raise RequestError("Expected an array of column names.", pointer="/columns")
-        absent = next((name for name in self._names if name not in columns), None)
+        # Of a name that comes twice, the first counts.
+        places: dict[str, int] = {}
+        for position in range(len(columns) - 1, -1, -1):
+            places[columns[position]] = position
+        absent = next((name for name in self._names if name not in places), None)
         if absent is not None:
             raise _missing(absent, "", listed="/columns")
-        positions = [columns.index(name) for name in self._names]
+        positions = [places[name] for name in self._names]
         for i, row in enumerate(data):
             if len(row) != len(columns):
                 raise RequestError(f"Expected {len(columns)} values, got {len(row)}.", pointer=f"/data/{i}")

@@ -15,6 +15,7 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
+from ..caller import Caller
 from ..decode import Batch
 from ..errors import FAILED, RequestError, UnansweredError
 from ..packed import Packed, Unpacked
@@ -76,31 +77,51 @@ class BatchingPredictor:
         self._has_killed = False
         self._has_given_up = False
 
-    async def predict(self, batch: Batch, *, size_bytes: int, methods: tuple[str, ...] = ("predict",)) -> list[Any]:
+    async def predict(
+        self, batch: Batch, *, size_bytes: int, methods: tuple[str, ...] = ("predict",), caller: Caller | None = None
+    ) -> list[Any]:
         """Return one JSON value per row of the batch: the prediction, or a list of it and of what else was asked for.
 
         Args:
             batch: The rows.
             methods: `predict` and what else, see `answers.METHODS`.
             size_bytes: How long they were in the request.
+            caller: Who asks.
 
         Raises:
             RequestError: The model refuses the values.
-            UnansweredError: There is no answer: too many wait, the call took too long, or the model's code failed.
+            UnansweredError: There is no answer: too many wait, the caller has gone, the call took too long, or the
+                model's code failed.
         """
         self._require_room(size_bytes)
         job = Job(
             rows=batch.rows, methods=methods, size_bytes=size_bytes, future=asyncio.get_running_loop().create_future()
         )
-        self._queue.add(job)
-        self._schedule()
         try:
-            return await job.future
+            return await self._answer(job, caller)
         except RefusalError as refused:
             pointer = batch.null_pointer if refused.is_about_missing else None
             raise RequestError(refused.message, code="refused-by-model", pointer=pointer) from None
 
-    async def unpack(self, packed: Packed) -> Unpacked:
+    async def _answer(self, job: Job, caller: Caller | None) -> list[Any]:
+        self._queue.add(job)
+        self._schedule()
+        if caller is None:
+            return await job.future
+        caller.when_gone(lambda: self._abandon(job))
+        try:
+            return await job.future
+        except asyncio.CancelledError:
+            if caller.has_gone:
+                raise UnansweredError("The client has gone.", code="client-gone", status=499) from None
+            raise
+
+    def _abandon(self, job: Job) -> None:
+        if not job.future.done():
+            self._queue.discard(job)
+            job.future.cancel()
+
+    async def unpack(self, packed: Packed, *, caller: Caller | None = None) -> Unpacked:
         """Return a table's columns, read in the process that may end of it.
 
         Raises:
@@ -116,9 +137,7 @@ class BatchingPredictor:
             future=asyncio.get_running_loop().create_future(),
             is_unpacking=True,
         )
-        self._queue.add(job)
-        self._schedule()
-        (kind, *rest) = (await job.future)[0]
+        (kind, *rest) = (await self._answer(job, caller))[0]
         if kind == "refusal":
             message, code, status = rest
             raise RequestError(message, code=code, status=status)
@@ -176,15 +195,18 @@ class BatchingPredictor:
             rows = sum(len(piece.rows) for piece in pieces)
             self._pace.observe(rows, seconds)
             self._observer.observe_call(rows)
-        if differs:
-            self._queue.stop_merging()
-            self._observer.count_end_of_merging()
-            _log.warning("Merging changed what the model predicts: from now on each request is predicted alone.")
-        if self._overlaps:
+        if self._overlaps and not differs:
             self._call()  # The predictor need not wait for what follows.
         share_s = seconds / len(pieces)
         for piece, outcome in zip(pieces, outcomes, strict=True):
             self._settle(piece, outcome, share_s)
+        if differs:
+            # After these slices have found their requests, which begin anew.
+            self._queue.stop_merging()
+            self._observer.count_end_of_merging()
+            _log.warning("Merging changed what the model predicts: from now on each request is predicted alone.")
+            if self._overlaps:
+                self._call()
         if not self._overlaps and self._queue.jobs:
             self._is_scheduled = True
             self._call_after(_TURNS)

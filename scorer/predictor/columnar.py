@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,9 @@ def unpack(packed: Packed) -> Unpacked:
     pa.set_memory_pool(pa.system_memory_pool())
     try:
         with _growing_by_at_most(_GROWTH * packed.max_bytes):
-            return _columns(_from_parquet(packed) if packed.form == "parquet" else _from_arrow(packed), packed)
+            if packed.form == "arrow":
+                return _columns(_from_arrow(packed), [], packed)
+            return _columns(*_from_parquet(packed), packed)
     except RequestError:
         raise
     except MemoryError:
@@ -52,24 +54,25 @@ def unpack(packed: Packed) -> Unpacked:
         pa.set_memory_pool(pool)
 
 
-def _from_parquet(packed: Packed) -> Any:
+def _from_parquet(packed: Packed) -> tuple[Any, list[str]]:
+    """Return a table of what is wanted, and the names of what isn't."""
     import pyarrow as pa  # noqa: PLC0415
     from pyarrow import parquet  # noqa: PLC0415
 
     file = parquet.ParquetFile(pa.BufferReader(packed.data))
     metadata, names = file.metadata, file.schema_arrow.names
     # Nobody has to read columns that nobody asked for; where a name comes twice, it doesn't say which is meant.
-    chosen = None if packed.wanted is None or len(set(names)) < len(names) else set(names).intersection(packed.wanted)
+    is_chosen = packed.wanted is not None and len(set(names)) == len(names)
+    wanted = frozenset(packed.wanted or ())
+    chosen = [name for name in names if name in wanted] if is_chosen else names
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     rows = max(metadata.num_rows, sum(group.num_rows for group in groups))
     # To ask what each column takes ends the process where a file lies about that.
     size = sum(max(group.total_byte_size, 0) for group in groups)
-    _check_size(rows, len(names if chosen is None else chosen), size, packed)
-    table = file.read(columns=None if chosen is None else sorted(chosen), use_threads=False)
+    _check_size(rows, len(chosen), size, packed)
+    table = file.read(columns=chosen if is_chosen else None, use_threads=False)
     _check_size(table.num_rows, table.num_columns, 0, packed)  # The metadata need not be true.
-    for name in [] if chosen is None else set(names).difference(chosen):
-        table = table.append_column(name, pa.nulls(table.num_rows))
-    return table
+    return table, [name for name in names if name not in wanted] if is_chosen else []
 
 
 def _from_arrow(packed: Packed) -> Any:
@@ -96,8 +99,8 @@ def _check_size(rows: int, columns: int, size_bytes: int, packed: Packed) -> Non
         raise _too_large(packed)
 
 
-def _columns(table: Any, packed: Packed) -> Unpacked:
-    found = Unpacked(names=[], cells=[], others=[])
+def _columns(table: Any, skipped: Sequence[str], packed: Packed) -> Unpacked:
+    found = Unpacked(names=[], cells=[], others=[name for name in skipped if not name.startswith(_INDEX)])
     wanted = None if packed.wanted is None else frozenset(packed.wanted)
     size = 0
     for name, column in zip(table.column_names, table.columns, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from ..caller import Caller
 from ..decode import Batch
 from ..packed import Packed, Unpacked
 
@@ -12,17 +13,20 @@ from ..packed import Packed, Unpacked
 class Predictor(Protocol):
     """Answers one batch, off the event loop."""
 
-    async def predict(self, batch: Batch, *, size_bytes: int, methods: tuple[str, ...] = ("predict",)) -> list[Any]:
+    async def predict(
+        self, batch: Batch, *, size_bytes: int, methods: tuple[str, ...] = ("predict",), caller: Caller | None = None
+    ) -> list[Any]:
         """Return one JSON value per row of the batch, which was `size_bytes` long in its request.
 
-        With several `methods`, of which the first is `predict`, it is a list with a value of each.
+        With several `methods`, of which the first is `predict`, it is a list with a value of each. Once the `caller`
+        has gone, nothing is predicted any more.
 
         Raises:
             RequestError: The model refuses the values of the batch.
             UnansweredError: There is no answer, for no fault of the request's.
         """
 
-    async def unpack(self, packed: Packed) -> Unpacked:
+    async def unpack(self, packed: Packed, *, caller: Caller | None = None) -> Unpacked:
         """Return a table's columns.
 
         Raises:

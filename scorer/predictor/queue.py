@@ -71,6 +71,8 @@ class Queue:
     def put_back(self, pieces: Sequence[Piece]) -> None:
         """Take back what a call was lost with, to go first and each request alone."""
         for piece in reversed(pieces):
+            if piece.job.future.done():  # Its client has gone.
+                continue
             if piece.job.sent >= len(piece.job.rows):
                 self.jobs += 1
                 self.size_bytes += piece.job.size_bytes
@@ -78,6 +80,13 @@ class Queue:
                 self._long.remove(piece.job)
             piece.job.sent, piece.job.is_suspect = piece.start, True
             self._suspects.appendleft(piece.job)
+
+    def discard(self, job: Job) -> None:
+        """Take out a request for which nobody waits any more, unless all of it is in a call already."""
+        for jobs in (self._suspects, self._short, self._long):
+            if job in jobs:
+                jobs.remove(job)
+                self._forget(job)
 
     def next(self) -> list[Piece]:
         """Take what goes into the next call, [] when nobody waits."""

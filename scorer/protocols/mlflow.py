@@ -17,6 +17,7 @@ from ..cells import cell_reader, columns_by_position, has_header, spelled
 from ..decode import Batch, Decoder, parse_json
 from ..encode import dump
 from ..errors import RequestError, too_many_rows
+from ..inputs import array_column
 from ..manifest import Input
 from ..packed import Form, Packed, Unpacked
 from ..rows import kind_of
@@ -72,11 +73,8 @@ class MLflow:
             rows = _transposed(table.cells)
             if not self._by_name:
                 return Question(batch=self._decoder.decode(rows), render=render)
-            if table.others:
-                absent = [None] * len(table.others)
-                rows = [[*row, *absent] for row in rows]
-            split = {"columns": [*table.names, *table.others], "data": rows}
-            return Question(batch=self._decoder.decode(split), render=render)
+            split = {"columns": table.names, "data": rows}
+            return Question(batch=self._decoder.decode(split, others=len(table.others)), render=render)
 
         packed = Packed(
             form=form, data=body, wanted=self._columns, max_rows=self._decoder.max_rows, max_bytes=self._max_bytes
@@ -113,7 +111,8 @@ class _CsvTable:
     def __init__(self, spec: Input, *, max_rows: int) -> None:
         self._spec = spec
         self._max_rows = max_rows
-        self._known = {column.name: column for column in spec.columns}
+        self._readers = {column.name: cell_reader(column) for column in spec.columns}
+        self._other = cell_reader(None)
 
     def read(self, body: bytes, parameters: str) -> tuple[Any, bool]:
         """Return a value for the decoder, and whether there was no header.
@@ -139,14 +138,19 @@ class _CsvTable:
         if len(rows) > self._max_rows:
             raise too_many_rows(self._max_rows)
         if self._spec.kind == "frame" and is_header:
-            readers = [cell_reader(self._known.get(name)) for name in first]
+            readers: Sequence[Callable[[str], Any]] = [self._readers.get(name, self._other) for name in first]
             return {"columns": first, "data": [_row(line, readers, number) for number, line in rows]}, False
         if self._spec.kind == "text":
             if any(len(line) != 1 for _, line in rows):
                 raise RequestError("Expected one text a line; quote texts that have commas.", code="invalid-csv")
             return [line[0] for _, line in rows], not is_header
-        readers = [cell_reader(each) for each in columns_by_position(self._spec, len(rows[0][1]) if rows else 0)]
+        readers = self._by_position(len(rows[0][1])) if rows else ()
         return [_row(line, readers, number) for number, line in rows], not is_header
+
+    def _by_position(self, width: int) -> Sequence[Callable[[str], Any]]:
+        if self._spec.kind != "frame":  # All of one kind, however many there are.
+            return [cell_reader(array_column(self._spec))] * width
+        return [cell_reader(each) for each in columns_by_position(self._spec, width)]
 
     def _is_header(self, line: Sequence[str], parameters: str) -> bool:
         for parameter in parameters.split(";"):

@@ -13,7 +13,10 @@ import numpy as np
 
 from ..errors import RequestError, too_many_rows
 
-_MOST_HEADER_BYTES = 64 * 1024
+_MOST_HEADER_BYTES = 1000
+"""The header of an array of numbers has about 100; it is read as a Python literal."""
+
+_MOST_LENGTH = 2**63
 
 
 def read_npy(body: bytes, *, max_rows: int) -> list[Any]:
@@ -32,6 +35,8 @@ def read_npy(body: bytes, *, max_rows: int) -> list[Any]:
         raise _wrong("The input is not an array as numpy.save writes it.") from None
     if dtype.kind not in "fiub":
         raise _wrong(f"Expected an array of numbers, got one of {dtype}.")
+    if any(abs(length) >= _MOST_LENGTH for length in shape):  # Hexadecimal, it can have more digits than Python writes.
+        raise _wrong("The shape has more values than the input.")
     if not 1 <= len(shape) <= 2 or min(shape) < 0:
         raise _wrong(f"Expected an array of one or two dimensions, got one of the shape {shape}.")
     if len(shape) == 2 and shape[0] > max_rows:  # One dimension may be one row.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..body import read_body
+from ..caller import CALLER, Caller
 from ..errors import RequestError
 from ..metrics import Metrics
 from ..observing.observed import PREDICTED, ROUTE
@@ -18,6 +19,8 @@ from .respond import identify, problem_of, send
 _LONG_BYTES = 16 * 1024
 """Longer bodies are read beside the event loop: a thread costs the short ones more than it saves."""
 
+_CELL_BYTES = 16
+"""Of a cell that came packed: about what it would have been as JSON."""
 _MANY_ROWS = 512
 """From so many on, the answer is written there as well."""
 
@@ -60,7 +63,7 @@ class Scoring:
             asked = time.perf_counter()
             try:
                 values = await self._scorer.predictor.predict(
-                    question.batch, size_bytes=size_bytes, methods=question.methods
+                    question.batch, size_bytes=size_bytes, methods=question.methods, caller=req.scope.get(CALLER)
                 )
             finally:
                 predict_s = time.perf_counter() - asked
@@ -87,9 +90,12 @@ class Scoring:
         return self._protocol.error(problem)
 
     async def _read(self, req: Any, model: str | None, version: str | None) -> tuple[Question, int]:
-        """Return what is asked, and how long the body was."""
+        """Return what is asked, and how long it is: as the body was, or as what was packed in it."""
         scorer = self._scorer
-        body = await read_body(req.stream, declared=req.content_length, limit_bytes=scorer.max_body_bytes)
+        caller: Caller | None = req.scope.get(CALLER)
+        body = await read_body(
+            req.stream, declared=req.content_length, limit_bytes=scorer.max_body_bytes, caller=caller
+        )
         request = Request(
             body=body,
             content_type=req.content_type,
@@ -99,17 +105,19 @@ class Scoring:
             model=model,
             version=version,
         )
+        size_bytes = len(body)
         loop = asyncio.get_running_loop()
-        if len(body) > _LONG_BYTES:
+        if size_bytes > _LONG_BYTES:
             question = await loop.run_in_executor(scorer.beside, self._protocol.read, request)
         else:
             question = self._protocol.read(request)
         if isinstance(question, Sealed):
-            table = await scorer.predictor.unpack(question.packed)
+            table = await scorer.predictor.unpack(question.packed, caller=caller)
             question = await loop.run_in_executor(scorer.beside, question.read, table)
+            size_bytes = max(size_bytes, _CELL_BYTES * sum(map(len, table.cells)))
         if question.batch.extra:
             scorer.metrics.count_extra(question.batch.extra)
-        return question, len(body)
+        return question, size_bytes
 
     def _own_headers(self, req: Any) -> dict[str, str]:
         found = ((name, req.get_header(name)) for name in self._headers)

@@ -37,6 +37,7 @@ class JsonReader:
         self._is_fixed = is_fixed
         self._chunks = in_chunks(self._rows(), source.fractions())
         self.names: list[str] | None = None
+        self._known: frozenset[str] = frozenset()
         self._first = next(self._chunks, None) if is_fixed else None
 
     def chunks(self) -> Iterator[Chunk]:
@@ -114,7 +115,8 @@ class JsonReader:
     def _check_names(self, record: dict[str, Any]) -> None:
         if self.names is None:
             self.names = list(record)
-        unknown = next((name for name in record if name not in self.names), None)
+            self._known = frozenset(record)
+        unknown = next((name for name in record if name not in self._known), None)
         if unknown is not None:
             raise RequestError(f"The first row has no key {unknown!r}, as this one has.", code="unknown-column")
 

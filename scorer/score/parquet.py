@@ -55,9 +55,9 @@ class ParquetReader:
         while True:
             with self._refusals():
                 batch = next(batches, None)
+                columns = [] if batch is None else [_values(batch.column(position)) for position in self._positions]
             if batch is None:
                 return
-            columns = [_values(batch.column(position)) for position in self._positions]
             rows = [
                 Row(done + i + 1, list(cells), i)
                 for i, cells in enumerate(zip(*columns, strict=True) if columns else [[]] * batch.num_rows)

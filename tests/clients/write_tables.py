@@ -38,6 +38,11 @@ def main(directory: Path) -> None:
     one = houses.select(["rooms", "area", "garden"])
     repeated = pa.DictionaryArray.from_arrays(pa.array([0] * 100_000, pa.int32()), pa.array([MEGABYTE]))
     zeros = pa.table({"rooms": pa.array([0] * 20_000_000, pa.int64())})
+    rows = 20_000
+    long = {"rooms": pa.array([3] * rows), "area": pa.array([1.0] * rows), "town": pa.array(["Ulm"] * rows)}
+    long |= {"garden": pa.array([True] * rows), **{f"x{number}": pa.nulls(rows) for number in range(1000)}}
+    broad = {name: column.slice(0, 1) for name, column in long.items()}
+    broad |= {f"y{number}": pa.nulls(1) for number in range(16_000)}
     whole = as_arrow(encoded)
     files = {
         "houses.parquet": as_parquet(houses),
@@ -54,6 +59,8 @@ def main(directory: Path) -> None:
         "repeated.parquet": as_parquet(pa.table({"town": repeated}), compression="zstd"),
         "repeated.arrow": as_arrow(pa.table({"town": repeated}), compression="zstd"),
         "zeros.arrow": as_arrow(zeros, compression="zstd"),
+        "others.parquet": as_parquet(pa.table(long)),
+        "broad.parquet": as_parquet(pa.table(broad)),
         "none.parquet": as_parquet(encoded.slice(0, 0)),
         "cut.parquet": as_parquet(houses)[:-20],
         "cut.arrow": whole[:-40],

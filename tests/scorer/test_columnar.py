@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from tests.scorer.conftest import Serve
 from tests.scorer.image import Image
+from tests.scorer.test_abuse import Peak
 from tests.scorer.test_protocols import send
 from tests.support.pythons import ROOT, installed_lock, this_python
 from tests.support.service import Service
@@ -95,6 +97,16 @@ def test_columns_that_the_model_doesn_t_know_are_counted_and_their_types_don_t_m
     before = counted()
     assert ask(service, tables.directory / "houses.parquet")[0] == 200
     assert counted() - before == 1
+
+
+def test_columns_that_the_model_does_not_know_take_neither_memory_nor_time(service: Service, tables: Tables) -> None:
+    peak = Peak(service)
+    status, body = ask(service, tables.directory / "others.parquet")
+    assert (status, len(json.loads(body)["predictions"])) == (200, 20_000)
+    assert peak.growth() < 120_000_000
+    started = time.monotonic()
+    assert ask(service, tables.directory / "broad.parquet")[0] == 200
+    assert time.monotonic() - started < 15
 
 
 REFUSED = {

@@ -92,6 +92,9 @@ def test_routes_of_a_platform_are_no_way_around_the_token(spam_image: Image, ser
         )
     with serve(spam_image, NACHLASS_TOKEN=TOKEN, AIP_PREDICT_ROUTE="/", NACHLASS_UI="off") as service:
         assert service.request("GET", "/", headers={"Accept": "text/html"}).status == 401
+    with serve(spam_image, NACHLASS_TOKEN=TOKEN, AIP_PREDICT_ROUTE="/ping") as service:
+        assert service.request("POST", "/ping", '{"instances": ["dinner"]}').status == 401
+        assert service.get("/healthz").status == 200
 
 
 @pytest.mark.parametrize("token", [TOKEN, OTHER, "bound", "rotated"])
