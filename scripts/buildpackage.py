@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -104,8 +104,11 @@ def pack_wheels(directory: Path, architecture: str) -> None:
     wheels = directory / "wheels"
     wheels.mkdir()
     for python in PYTHONS:
-        for lock in LOCKS_TO_PACK:
-            _download(ROOT / "locks" / f"{lock}.txt", python, architecture, wheels)
+        locks = (ROOT / "locks" / f"{name}.txt" for name in LOCKS_TO_PACK)
+        for requirements in _without_doubles(
+            entry for lock in locks for entry in _applicable(lock, python, architecture)
+        ):
+            _download(requirements, python, architecture, wheels)
     # The build reads it before it has anything to read TOML with.
     fit = {"machine": ARCHITECTURES[architecture], "libc": "glibc", "pythons": list(PYTHONS)}
     (wheels / "packed.json").write_text(json.dumps(fit), encoding="utf-8")
@@ -116,10 +119,21 @@ def pack_wheels(directory: Path, architecture: str) -> None:
     file.write_text(text.replace('os = "linux"\n', f'os = "linux"\narch = "{architecture}"\n'), encoding="utf-8")
 
 
-def _download(lock: Path, python: str, architecture: str, wheels: Path) -> None:
-    # pip decides by the Python that it runs on which lines of the lock count, so that is decided here.
-    chosen = wheels.parent / f"{lock.stem}.chosen.txt"
-    chosen.write_text("\n".join(_applicable(lock, python, architecture)), encoding="utf-8")
+def _without_doubles(entries: Iterable[str]) -> Iterator[Iterable[str]]:
+    """Yield all requirements, in as few lists as it takes to have no project twice in one: pip refuses that."""
+    left = list(dict.fromkeys(entries))
+    while left:
+        chosen: dict[str, str] = {}
+        for entry in left:
+            chosen.setdefault(entry.partition("==")[0], entry)
+        yield chosen.values()
+        taken = set(chosen.values())
+        left = [entry for entry in left if entry not in taken]
+
+
+def _download(requirements: Iterable[str], python: str, architecture: str, wheels: Path) -> None:
+    chosen = wheels.parent / "chosen.txt"
+    chosen.write_text("\n".join(requirements), encoding="utf-8")
     machine = ARCHITECTURES[architecture]
     platforms = [word for tag in GLIBC for word in ("--platform", f"{tag}_{machine}")]
     abi = f"cp{python.replace('.', '')}"
@@ -133,14 +147,15 @@ def _download(lock: Path, python: str, architecture: str, wheels: Path) -> None:
         check=False,
     )
     if done.returncode != 0:
-        raise SystemExit(
-            f"buildpackage: pip can't get the wheels of {lock.name} for Python {python}; it says why above."
-        )
+        raise SystemExit(f"buildpackage: pip can't get the wheels for Python {python}; it says why above.")
     chosen.unlink()
 
 
 def _applicable(lock: Path, python: str, architecture: str) -> Iterator[str]:
-    """Yield the requirements of a lock that count for this Python, each with its hashes and without its marker."""
+    """Yield the requirements of a lock that count for this Python, each with its hashes and without its marker.
+
+    pip would decide that by the Python that it runs on itself.
+    """
     environment = {
         "implementation_name": "cpython",
         "os_name": "posix",

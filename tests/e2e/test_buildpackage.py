@@ -18,6 +18,7 @@ from tests.support.docker import RESTRICTED, docker, registry, serving
 from tests.support.facilities import require
 from tests.support.pack import PACK, Platform, making, wheels
 from tests.support.platform_phases import Cluster, registry_with_run_image
+from tests.support.project import VERSION
 from tests.support.pythons import ROOT
 from tests.support.repositories import classifier_repository
 from tests.support.service import send
@@ -30,7 +31,6 @@ else:
 VENDORED = {"numpy", "scipy", "scikit_learn", "joblib", "cloudpickle", "threadpoolctl", "narwhals"}
 RANDOM_USER = "1000620000:1000620000"
 """As OpenShift gives them: in no file of the image."""
-VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
 def assemble(directory: Path, *options: str, umask: int = 0o022) -> Path:
@@ -114,17 +114,45 @@ def toml_of(directory: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def with_wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return assemble(tmp_path_factory.mktemp("wheels") / "buildpack", "--wheels", "amd64")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Do what `make buildpack WHEELS=1` does, and return what it left."""
+    require("pack")
+    kept = tmp_path_factory.mktemp("packed")
+    with making():
+        environment = {**os.environ, "PACK_HOME": str(kept), "VENV": sys.prefix, "WHEELS": "1"}
+        done = subprocess.run(
+            [ROOT / "scripts/buildpackage.sh"], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        for architecture in ("amd64", "arm64"):
+            name = f"nachlass-linux-{architecture}"
+            assert f"dist/{name}.cnb: nachlass {VERSION}, " in done.stdout
+            shutil.copytree(ROOT / "dist" / name, kept / name)
+            shutil.copy(ROOT / f"dist/{name}.cnb", kept)
+    return kept
 
 
-def test_wheels_are_for_one_architecture_and_for_every_python(with_wheels: Path) -> None:
-    wheels = {path.name for path in (with_wheels / "wheels").glob("*.whl")}
+@pytest.fixture(scope="module")
+def with_wheels(packed: Path) -> Path:
+    return packed / "nachlass-linux-amd64"
 
-    assert toml_of(with_wheels)["targets"] == [{"os": "linux", "arch": "amd64"}]
-    assert {name for name in wheels if "musllinux" in name or "aarch64" in name} == set()
+
+@pytest.mark.parametrize(("architecture", "other"), [("amd64", "aarch64"), ("arm64", "x86_64")])
+def test_wheels_are_for_one_architecture_and_for_every_python(packed: Path, architecture: str, other: str) -> None:
+    directory = packed / f"nachlass-linux-{architecture}"
+    wheels = {path.name for path in (directory / "wheels").glob("*.whl")}
+
+    assert toml_of(directory)["targets"] == [{"os": "linux", "arch": architecture}]
+    assert {name for name in wheels if "musllinux" in name or other in name} == set()
     for python in ("cp310", "cp311", "cp312", "cp313", "cp314"):
         assert [name for name in wheels if name.startswith("httptools") and python in name], python
+
+
+def test_package_with_wheels_has_the_same_bytes_each_time(packed: Path, tmp_path: Path) -> None:
+    shutil.copytree(packed / "nachlass-linux-arm64", tmp_path / "again")
+    again = package(tmp_path / "again")
+    first = packed / "nachlass-linux-arm64.cnb"
+    assert hashlib.sha256(again.read_bytes()).digest() == hashlib.sha256(first.read_bytes()).digest()
 
 
 def test_packed_wheels_and_vendored_requirements_need_no_network_no_home_and_no_known_user(
