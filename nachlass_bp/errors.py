@@ -98,8 +98,8 @@ class PythonOutsideLayersError(BuildpackError):
             body=f"{executable} (Python {version}) is part of the build image. The image that runs your model may have\n"
             "another Python or none, and a model must be served by the Python that trained it.",
             advice="Put a buildpack that provides Python before nachlass; one that comes after it is too late:\n"
-            "  pack build APP -b paketo-buildpacks/python -b nachlass\n"
-            "  pack build APP -b heroku/python -b nachlass\n\n"
+            "  pack build APP -b paketo-buildpacks/python -b dist/nachlass.cnb\n"
+            "  pack build APP -b heroku/python -b dist/nachlass.cnb\n\n"
             "If your build and run images hold the same Python, say so with NACHLASS_SYSTEM_PYTHON=true.",
         )
 
