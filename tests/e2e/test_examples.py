@@ -18,6 +18,7 @@ import pytest
 from tests.support import spam
 from tests.support.docker import RESTRICTED, Container, container, docker, labels, serving
 from tests.support.pack import Platform, cache, copy_cache
+from tests.support.project import VERSION
 from tests.support.pythons import ROOT
 
 NOTEBOOKS = {
@@ -69,18 +70,28 @@ def image(
     return f"{name}-{example}"
 
 
+@pytest.fixture(scope="module")
+def network(name: str) -> Iterator[str]:
+    """Yield a network in which there is nobody else."""
+    docker("network", "create", name)
+    yield name
+    docker("network", "rm", name, check=False)
+
+
 @contextmanager
-def restricted(image: str, *command: str) -> Iterator[Container]:
-    """Serve as a user whom nobody knows, with nothing to write to."""
-    with serving(image, *command, options=(*RESTRICTED, "--user", "4321:0")) as running:
+def restricted(image: str, network: str, *command: str) -> Iterator[Container]:
+    """Serve as a user whom nobody knows, in a network of its own, with nothing to write to."""
+    with serving(image, *command, options=(*RESTRICTED, "--user", "4321:0", "--network", network)) as running:
         yield running
 
 
-def test_it_predicts_by_form_for_a_user_whom_nobody_knows(example: str, image: str) -> None:
-    with restricted(image) as running:
+def test_it_predicts_by_form_for_a_user_whom_nobody_knows(example: str, image: str, network: str) -> None:
+    with restricted(image, network) as running:
         answer = running.predict(ROWS[example])
         assert running.get("/healthz").status == running.get("/readyz").status == 200
         metrics = running.get("/metrics").text
+        described = running.get("/metadata").json()
+    assert described["nachlass"] == labels(image)["io.nachlass.version"] == VERSION
     assert is_right(example, answer), answer
     assert "nachlass_predict" in metrics
 
@@ -92,8 +103,8 @@ def is_right(example: str, answer: Any) -> bool:
     return bool(large > small > 0)
 
 
-def test_metrics_count_what_was_predicted(example: str, image: str) -> None:
-    with restricted(image, "serve") as running:  # As SageMaker says it.
+def test_metrics_count_what_was_predicted(example: str, image: str, network: str) -> None:
+    with restricted(image, network, "serve") as running:  # As SageMaker says it.
         running.predict(ROWS[example])
         lines = running.get("/metrics").text.splitlines()
     samples = [line for line in lines if line.startswith(("nachlass_predictions_total", "nachlass_predictions_count"))]
@@ -136,7 +147,6 @@ def test_image_says_what_it_is(image: str, machine: Platform) -> None:
     assert re.search(r"^ +web \(default\)\s", shown, re.MULTILINE), shown
     assert re.search(r"^ +score\s", shown, re.MULTILINE), shown
     found = labels(image)
-    assert found["io.nachlass.version"] == "0.1.0"
     assert found["io.nachlass.task"] in {"classifier", "regressor"}
     assert found["io.nachlass.stages"]
 

@@ -20,10 +20,13 @@ from tests.support.repositories import write_repository
 
 INDEX = Login(name="build", password="kingfisher/4711@blue")
 PROXY = Login(name="company", password="cormorant-2600")
-DATA = "0.0,0.1,low\n0.2,0.0,low\n2.9,3.0,high\n3.0,3.1,high\n"
+DATA = {"/train.csv": "0.0,0.1,low\n0.2,0.0,low\n", "/more.csv": "2.9,3.0,high\n3.0,3.1,high\n"}
 TRAIN = (
     "import os, pickle, urllib.request\nfrom sklearn.linear_model import LogisticRegression",
-    f"text = urllib.request.urlopen('https://{DATA_HOST}/train.csv').read().decode()",
+    (
+        f"addresses = ['https://{DATA_HOST}/train.csv', 'http://{DATA_HOST}/more.csv']\n"
+        "text = ''.join(urllib.request.urlopen(address).read().decode() for address in addresses)"
+    ),
     "rows = [line.split(',') for line in text.splitlines()]",
     "model = LogisticRegression().fit([[float(each) for each in row[:2]] for row in rows], [row[2] for row in rows])",
     "with open(os.environ['NACHLASS_STAGE_FILE'], 'wb') as file:\n    pickle.dump(model, file)",
@@ -43,9 +46,7 @@ def registry(name: str, machine: Platform, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="module")
 def offices(machine: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
     del machine  # It skips where there is no engine.
-    with company(
-        tmp_path_factory.mktemp("company"), wheels(), {"/train.csv": DATA}, index=INDEX, proxy=PROXY
-    ) as running:
+    with company(tmp_path_factory.mktemp("company"), wheels(), DATA, index=INDEX, proxy=PROXY) as running:
         yield running
 
 
@@ -61,7 +62,10 @@ def cluster(name: str, registry: Registry, offices: Company, tmp_path_factory: p
         layers="/tmp/.shp/layers",
         home="read-only",
         umask="077",
-        variables={"HTTPS_PROXY": offices.proxy_url, "https_proxy": offices.proxy_url, "NO_PROXY": "localhost"},
+        variables={
+            **dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), offices.proxy_url),
+            "NO_PROXY": "localhost",
+        },
         options=("--network", "host", *offices.mounts),
     )
 
@@ -104,6 +108,7 @@ def test_build_elsewhere_installs_and_trains_through_the_proxy(elsewhere: Built,
     assert any("/files/scikit_learn" in address for address in offices.seen)
     assert any("/files/gunicorn" in address for address in offices.seen)
     assert f"{DATA_HOST}/train.csv" in offices.seen
+    assert f"http://{DATA_HOST}/more.csv" in offices.seen
 
 
 def test_image_of_phases_that_share_nothing_serves_their_user(image: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.docker import docker, image_id, labels, serving
 from tests.support.pack import Platform, cache, copy_cache, layer_was_reused, ran, remove_cache
+from tests.support.project import VERSION
 from tests.support.pythons import ROOT
 from tests.support.repositories import write_notebook, write_repository
 from tests.support.spam import REQUIREMENTS
@@ -21,6 +22,7 @@ FEATURES = (
     "import os, pickle\nfrom sklearn.feature_extraction.text import HashingVectorizer",
     "stage = HashingVectorizer(n_features=256).fit([])",
     "with open(os.environ['NACHLASS_STAGE_FILE'], 'wb') as file:\n    pickle.dump(stage, file)",
+    "with open('features.txt', 'w') as file:\n    file.write(str(stage.n_features))",
 )
 MODEL = (
     """\
@@ -28,7 +30,7 @@ import os, pickle
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import LogisticRegression""",
     "rows = [line.rstrip('\\n').split(',') for line in open('data/train.csv')]",
-    "X = HashingVectorizer(n_features=256).fit_transform([row[0] for row in rows])",
+    "X = HashingVectorizer(n_features=int(open('features.txt').read())).fit_transform([row[0] for row in rows])",
     "stage = LogisticRegression().fit(X, [row[1] for row in rows])",
     "with open(os.environ['NACHLASS_STAGE_FILE'], 'wb') as file:\n    pickle.dump(stage, file)",
 )
@@ -79,8 +81,24 @@ def test_unchanged_repository_runs_nothing_and_gives_the_same_image(
     assert image_id(image) == before
 
 
-def test_changed_notebook_runs_alone(image: str, repository: Path, machine: Platform) -> None:
-    write_notebook(repository / "02-model.ipynb", (*MODEL[:3], MODEL[3].replace("()", "(C=2)"), MODEL[4]))
+def test_changed_notebook_runs_with_the_one_that_reads_what_it_writes(
+    image: str, repository: Path, machine: Platform
+) -> None:
+    change(repository / "01-features.ipynb", FEATURES, "256", "128")
+    log = machine.built(image, repository, *cache(image), env=SETTINGS)
+
+    assert ran(log) == ["01-features.ipynb", "02-model.ipynb"]
+    assert_it_predicts(image)
+
+
+def change(notebook: Path, cells: Sequence[str], old: str, new: str) -> None:
+    changed = [cell.replace(old, new) for cell in cells]
+    assert changed != list(cells)
+    write_notebook(notebook, changed)
+
+
+def test_changed_notebook_that_nobody_depends_on_runs_alone(image: str, repository: Path, machine: Platform) -> None:
+    change(repository / "02-model.ipynb", MODEL, "LogisticRegression()", "LogisticRegression(C=2)")
     log = machine.built(image, repository, *cache(image), env=SETTINGS)
 
     assert ran(log) == ["02-model.ipynb"]
@@ -140,7 +158,9 @@ def test_newer_buildpack_keeps_what_it_can_and_says_why_it_drops_the_rest(
     newer = tmp_path / "newer"
     subprocess.run([sys.executable, ROOT / "scripts/buildpackage.py", newer], check=True)
     toml = newer / "buildpack.toml"
-    toml.write_text(toml.read_text().replace('version = "0.1.0"', 'version = "0.1.1"'))
+    text = toml.read_text()
+    assert f'version = "{VERSION}"' in text
+    toml.write_text(text.replace(f'version = "{VERSION}"', 'version = "99.1.0"'))
     lock = newer / "locks/kernel.txt"
     lock.write_text(lock.read_text() + "# Other pins.\n")
 
@@ -151,3 +171,5 @@ def test_newer_buildpack_keeps_what_it_can_and_says_why_it_drops_the_rest(
     assert "Discarding cached notebook kernel since:" in log
     assert "nachlass has changed" in log
     assert "Using cached packages" in log
+    assert_it_predicts(image)
+    assert labels(image)["io.nachlass.version"] == "99.1.0"

@@ -81,7 +81,7 @@ def built(name: str, machine: Platform, offices: Company, tmp_path_factory: pyte
         "NACHLASS_PUBLISH_NOTEBOOKS": "outputs",
         "DB_PASSWORD": VARIABLE,
         "PIP_INDEX_URL": offices.index_url,
-        "PIP_CERT": CERTIFICATE,
+        "REQUESTS_CA_BUNDLE": CERTIFICATE,
     }
     log = person.built(name, repository, env=env)
     left = root / "left"

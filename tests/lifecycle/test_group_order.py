@@ -142,6 +142,15 @@ def test_herokus_python_comes_without_being_asked(detector: Detector) -> None:
     assert detector.detect(members).group == ["heroku/python", NACHLASS, "heroku/procfile"]
 
 
+def test_procfiles_buildpack_on_the_command_line_needs_a_procfile(detector: Detector) -> None:
+    named = group("heroku/python", NACHLASS, "heroku/procfile")  # Of those that are named so, none is optional.
+
+    assert detector.detect(named).exit_code != 0
+    assert detector.detect(named[:2]).group == ["heroku/python", NACHLASS]
+    (detector.app / "Procfile").write_text("web: something else\n")
+    assert detector.detect(named).group == ["heroku/python", NACHLASS, "heroku/procfile"]
+
+
 def test_debian_builder_needs_nobody_else(detector: Detector) -> None:
     found = detector.detect(group_of(ROOT / "builders/debian/builder.toml"))
 
@@ -172,3 +181,4 @@ def test_before_pip_install_the_detector_says_that_nobody_wants_its_packages(
 
     assert found.exit_code != 0
     assert "paketo-buildpacks/pip-install@0.7.40 provides unused site-packages" in found.output
+    assert "nachlass: comes after the buildpacks that provide Python and install the requirements" in found.output

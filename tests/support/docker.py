@@ -79,7 +79,7 @@ def container(
     """Run an image, with its port 8080 on loopback, until the block is left; it need not be ready yet."""
     port = free_port()
     variables = [word for name, value in (env or {}).items() for word in ("--env", f"{name}={value}")]
-    publish = () if "--network" in options else ("--publish", f"127.0.0.1:{port}:8080")
+    publish = () if {"host", "none"} & set(options) else ("--publish", f"127.0.0.1:{port}:8080")
     started = docker("run", "--detach", *publish, *variables, *options, image, *command)
     running = Container(id=started.strip().splitlines()[-1], port=port)
     try:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.support.facilities import TOOLS
 from tests.support.oci import Image, read_image, write_run_image
+from tests.support.project import VERSION
 from tests.support.pythons import ROOT
 from tests.support.service import Service, free_port, running_service
 
@@ -169,14 +170,14 @@ class Lifecycle:
         return [*become, str(self._tools / "creator"), "-layout", *flags, "layout.test/app"]
 
     def _copy_buildpack(self) -> None:
-        directory = self.root / "buildpacks/nachlass_nachlass/0.1.0"
+        directory = self.root / "buildpacks/nachlass_nachlass" / VERSION
         directory.mkdir(parents=True)
         for name in BUILDPACK_FILES:
             if (ROOT / name).is_dir():
                 shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(ROOT / name, directory)
-        order = '[[order]]\n[[order.group]]\nid = "nachlass/nachlass"\nversion = "0.1.0"\n'
+        order = f'[[order]]\n[[order.group]]\nid = "nachlass/nachlass"\nversion = "{VERSION}"\n'
         (self.root / "order.toml").write_text(order)
 
 

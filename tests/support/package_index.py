@@ -3,7 +3,7 @@
 One server plays the proxy, the index and a server of data, whose names nobody but the proxy knows. Nobody signed its
 certificate, so that only who was told of it gets through.
 
-Sources: RFC 9110 §9.3.6 (CONNECT), RFC 7617 (Basic), PyPA's simple repository API (PEP 503).
+Sources: RFC 9112 §3.2.2 (absolute-form), RFC 9110 §9.3.6 (CONNECT), RFC 7617 (Basic), PEP 503.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Company:
 
     @property
     def proxy_url(self) -> str:
-        """Return the value of HTTPS_PROXY."""
+        """Return the value of HTTPS_PROXY and HTTP_PROXY."""
         return f"http://{self.proxy.in_url}127.0.0.1:{self.port}"
 
     @property
@@ -159,8 +159,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = False  # pip asks for the tunnel by HTTP/1.0.
 
     def do_GET(self) -> None:
-        """Answer as the host that was asked for."""
-        path = unquote(urlsplit(self.path).path)
+        """Answer as the host that was asked for, by the tunnel or, without encryption, by the proxy itself."""
+        address = urlsplit(self.path)
+        path = unquote(address.path)
+        if not self._host:
+            if self.headers["Proxy-Authorization"] != self._site.proxy:
+                self._send(407, b"", {"Proxy-Authenticate": 'Basic realm="proxy"'})
+                return
+            self._site.seen.append(f"{address.scheme}://{address.hostname}{path}")
+            is_data = address.hostname == DATA_HOST and path in self._site.texts
+            self._send(200 if is_data else 404, self._site.texts[path].encode() if is_data else b"")
+            return
         self._site.seen.append(f"{self._host}{path}")
         if self._host == DATA_HOST and path in self._site.texts:
             self._send(200, self._site.texts[path].encode())
