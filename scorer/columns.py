@@ -54,6 +54,7 @@ class Codec:
         self.nullable = column.nullable
         self._known = frozenset(column.categories) if column.dtype.startswith("category") else None
         self._limits = limits(column)
+        self.holds_numbers = column.kind == "number"
         self.accepts = self._quick_test()
 
     def check(self, cells: Sequence[Any], pointer: Pointer) -> None:
@@ -85,6 +86,10 @@ class Codec:
                 self._check_categories(cells, self._known, pointer)
             elif column.dtype.startswith(_FIXED_WIDTH):
                 self._check_texts(cells, pointer)
+
+    def cast(self, numbers: Any) -> Any:
+        """Return 64-bit floats that were checked as an array of the column's dtype."""
+        return _cast(numbers, self._column)
 
     def to_array(self, cells: Sequence[Any]) -> Any:
         """Return checked cells as an array: numpy's, or pandas' where the dtype is one of pandas."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from .bins import Bins, scalars, used_columns
 from .manifest import Column, ColumnReference, Model
+from .matrix import Matrix
 from .tallies import Layout, Tallies
 
 ENOUGH_ROWS = 256
@@ -48,11 +49,11 @@ class ColumnTally:
         self._is_wide = not self._is_text and model.input.width > len(self.columns)
         self._low = np.array([[column.low] for column in self._numbers])
         self._high = np.array([[column.high] for column in self._numbers])
-        self._pending: deque[tuple[Sequence[Any], Sequence[Any]]] = deque()
+        self._pending: deque[tuple[Sequence[Any] | Matrix, Sequence[Any]]] = deque()
         self._pending_rows = 0
         self._is_scheduled = False
 
-    def add(self, rows: Sequence[Any], predictions: Sequence[Any]) -> None:
+    def add(self, rows: Sequence[Any] | Matrix, predictions: Sequence[Any]) -> None:
         """Put the rows of one request aside, as `decode.Batch` has them, with their predictions."""
         self._pending.append((rows, predictions))
         self._pending_rows += len(rows)
@@ -74,28 +75,37 @@ class ColumnTally:
             self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self._count_some)
 
-    def _take(self) -> tuple[list[Any], list[Any]]:
+    def _take(self) -> tuple[list[Any], list[Matrix], list[Any]]:
+        """Take rows, those that are in matrices, and the predictions for all of them, in whatever order."""
         rows: list[Any] = []
+        matrices: list[Matrix] = []
         predictions: list[Any] = []
-        while self._pending and len(rows) < _MOST_ROWS:
+        while self._pending and (room := _MOST_ROWS - len(predictions)) > 0:
             first, predicted = self._pending.popleft()
-            room = _MOST_ROWS - len(rows)
             if len(first) > room:
                 self._pending.appendleft((first[room:], predicted[room:]))
                 first, predicted = first[:room], predicted[:room]
-            rows += first
+            if isinstance(first, Matrix):
+                matrices.append(first)
+            else:
+                rows += first
             predictions += predicted
-        self._pending_rows -= len(rows)
-        return rows, predictions
+        self._pending_rows -= len(predictions)
+        return rows, matrices, predictions
 
-    def _count(self, rows: Sequence[Any], predictions: Sequence[Any]) -> None:
+    def _count(self, rows: list[Any], matrices: Sequence[Matrix], predictions: Sequence[Any]) -> None:
         assert self.tallies is not None
         array = self.tallies.array
-        array[self.rows] += len(rows)
+        array[self.rows] += len(predictions)
+        if not self._are_all_numbers:
+            rows += [row for matrix in matrices for row in matrix.to_rows()]
         if self._is_wide:
             rows = [row[: len(self.columns)] for row in rows]
         if self._are_all_numbers:
-            self._count_numbers(np.array(rows, dtype=np.float64).T, array)
+            parts = [matrix.to_array()[:, : len(self.columns)] for matrix in matrices]
+            if rows:
+                parts.append(np.array(rows, dtype=np.float64))
+            self._count_numbers(np.concatenate(parts).T, array)
         else:
             columns = [rows] if self._is_text else list(zip(*rows, strict=True))
             if self._numbers:

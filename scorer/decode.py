@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -14,21 +15,23 @@ from .columns import Codec
 from .errors import RequestError
 from .inputs import codecs
 from .manifest import Input
+from .matrix import Matrix
 from .rows import Reader, Table
 
 _MANY = 2**31 - 1
+_WORTH_PACKING = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
     """Checked rows of one request, as plain JSON values; `inputs.Assembler` makes of them what `predict` takes.
 
-    `rows` are n texts, or n rows of the cells that the model uses. `null_pointer` is where the first missing value
-    stood in the request, so that a model's complaint about it can say so. `extra` is how many columns the request had
-    that the model doesn't know.
+    `rows` are n texts, or n rows of the cells that the model uses; many rows of numbers may be a matrix instead.
+    `null_pointer` is where the first missing value stood in the request, so that a model's complaint about it can say
+    so. `extra` is how many columns the request had that the model doesn't know.
     """
 
-    rows: Sequence[Any]
+    rows: Sequence[Any] | Matrix
     null_pointer: str | None = None
     extra: int = 0
 
@@ -46,14 +49,18 @@ def parse_json(body: bytes) -> Any:
 
 
 class Decoder:
-    """Reads requests for one model's input, of up to `max_rows`; `is_strict` refuses columns that it doesn't know."""
+    """Reads requests for one model's input, of up to `max_rows`; `is_strict` refuses columns that it doesn't know.
 
-    def __init__(self, spec: Input, *, is_strict: bool = False, max_rows: int = _MANY) -> None:
+    With `packs`, many rows of numbers become a matrix.
+    """
+
+    def __init__(self, spec: Input, *, is_strict: bool = False, max_rows: int = _MANY, packs: bool = False) -> None:
         self.max_rows = max_rows
         self._spec = spec
         self._reader = Reader(spec, max_rows=max_rows)
         self._is_strict = is_strict
         self._codecs: Sequence[Codec] = codecs(spec)
+        self._packs = packs and spec.kind == "array" and self._codecs[0].holds_numbers
 
     def decode(self, value: Any, *, others: int = 0) -> Batch:
         """Return the batch that a decoded JSON value stands for.
@@ -77,6 +84,15 @@ class Decoder:
             case "frame":
                 return self._frame(table, others)
 
+    def rows(self, value: Any) -> Sequence[Any]:
+        """Return the rows of what `decode` returns as plain values.
+
+        Raises:
+            RequestError: As `decode` does.
+        """
+        rows = self.decode(value).rows
+        return rows.to_rows() if isinstance(rows, Matrix) else rows
+
     def _texts(self, table: Table) -> Batch:
         texts = [row[0] for row in table.rows]
         self._codecs[0].check(texts, lambda i: table.pointer(i, 0))
@@ -87,6 +103,8 @@ class Decoder:
         width = self._spec.width
         self._codecs[0].check(cells, lambda i: table.pointer(*divmod(i, width)))
         null = cells.index(None) if None in cells else None
+        if self._packs and null is None and len(table.rows) >= _WORTH_PACKING:
+            return Batch(rows=Matrix(array("d", cells).tobytes(), width))
         return Batch(rows=table.rows, null_pointer=None if null is None else table.pointer(*divmod(null, width)))
 
     def _frame(self, table: Table, others: int) -> Batch:

@@ -10,6 +10,7 @@ import numpy as np
 
 from .columns import Codec, for_frame
 from .manifest import Column, ColumnKind, Input
+from .matrix import Matrix
 
 _TEXT = Column(name="", kind="string", dtype="object")
 
@@ -40,12 +41,14 @@ class Assembler:
         self._codecs = codecs(spec)
         self._names = [column.name for column in spec.columns if not column.optional]
 
-    def assemble(self, rows: Sequence[Any]) -> Any:
+    def assemble(self, rows: Sequence[Any] | Matrix) -> Any:
         """Return n texts (list, Series or array), an array of shape (n, width), or a DataFrame of n rows.
 
         Args:
             rows: As `decode.Batch` has them: checked, and of one request or of several.
         """
+        if isinstance(rows, Matrix):
+            return self._codecs[0].cast(rows.to_array().copy())  # A model may write to what is its own.
         match self._spec.kind:
             case "text":
                 return self._texts(rows)

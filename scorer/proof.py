@@ -86,7 +86,7 @@ def prove(
     if example is None:
         warnings.append("No synthetic example could be made that the model takes.")
     shape = (len(rows),) if sample.kind == "text" else (len(rows), spec.width)
-    checked = Decoder(spec).decode(parse_json(dump(rows))).rows
+    checked = Decoder(spec).rows(parse_json(dump(rows)))
     methods = _other_methods(pipeline, spec, checked)
     model = Model(
         merging=find_merging(pipeline, spec, checked, methods=methods, is_repeatable=repeatable),
@@ -214,7 +214,7 @@ def _agreeing_input(sample: _Sample, rows: list[Any], pipeline: Any, *, compare:
 
 def _answer(pipeline: Any, spec: Input, rows: Any) -> list[Any]:
     """Answer rows as the service does that gets them as JSON."""
-    return Answerer(pipeline, spec).answer(Decoder(spec).decode(parse_json(dump(rows))).rows)
+    return Answerer(pipeline, spec).answer(Decoder(spec).rows(parse_json(dump(rows))))
 
 
 def _other_methods(pipeline: Any, spec: Input, rows: Sequence[Any]) -> tuple[str, ...]:

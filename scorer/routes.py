@@ -64,7 +64,7 @@ def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: S
         max_body_bytes=settings.max_body_bytes,
         metrics=metrics,
     )
-    decoder = Decoder(service.model.input, is_strict=settings.is_strict, max_rows=settings.max_rows)
+    decoder = Decoder(service.model.input, is_strict=settings.is_strict, max_rows=settings.max_rows, packs=True)
     name, *aliases = settings.model_names or (service.manifest.name,)
     names = Names(name=name, aliases=frozenset(aliases), version=service.manifest.version)
     can_unpack = has_pyarrow()

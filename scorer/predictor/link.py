@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from ..matrix import Matrix
 from . import wire
 from .keeper import STATUS
 
@@ -34,9 +35,10 @@ class Link(asyncio.Protocol):
         del exc
         self._on_end()
 
-    def call(self, methods: tuple[str, ...], parts: list[list[Any]], *, is_checked: bool) -> None:
+    def call(self, methods: tuple[str, ...], parts: Iterable[Sequence[Any] | Matrix], *, is_checked: bool) -> None:
         """Send one call."""
-        self._transport.write(wire.pack((methods, parts, is_checked)))
+        sent = [(rows.data, rows.width) if isinstance(rows, Matrix) else list(rows) for rows in parts]
+        self._transport.write(wire.pack((methods, sent, is_checked)))
 
     def close(self) -> None:
         """Hear of the predictor no more."""

@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RequestError
+from ..matrix import Matrix
 from ..packed import Packed
 from ..same import same
 from . import columnar, wire
 from .answers import Answerer, RefusalError
 
 _MOST_TRACEBACK_CHARACTERS = 20_000
+
+_Rows = list[Any] | Matrix
 
 
 def run(channel: socket.socket, answerer: Answerer) -> None:
@@ -41,9 +44,10 @@ def _die_first() -> None:
 
 
 def _reply(call: wire.Call, answerer: Answerer) -> wire.Reply:
-    methods, parts, is_checked = call
+    methods, sent, is_checked = call
     if methods == wire.UNPACK:
-        return 0.0, [_unpacked(*parts[0][0])], False
+        return 0.0, [_unpacked(*sent[0][0])], False
+    parts = [Matrix(*part) if isinstance(part, tuple) else part for part in sent]
     started = time.perf_counter()
     outcomes = [_outcome(answerer, parts[0], methods)] if len(parts) == 1 else _merged(answerer, parts, methods)
     seconds = time.perf_counter() - started
@@ -53,9 +57,9 @@ def _reply(call: wire.Call, answerer: Answerer) -> wire.Reply:
     return seconds, alone, not _agree(outcomes, alone)
 
 
-def _merged(answerer: Answerer, parts: Sequence[list[Any]], methods: Sequence[str]) -> list[wire.Outcome]:
+def _merged(answerer: Answerer, parts: Sequence[_Rows], methods: Sequence[str]) -> list[wire.Outcome]:
     try:
-        values = answerer.answer(list(itertools.chain.from_iterable(parts)), methods)
+        values = answerer.answer(_joined(parts), methods)
     # One of them is at fault, and the others must not know.
     except BaseException:  # noqa: BLE001 - whatever the model's code raises
         return [_outcome(answerer, part, methods) for part in parts]
@@ -63,7 +67,14 @@ def _merged(answerer: Answerer, parts: Sequence[list[Any]], methods: Sequence[st
     return [("values", list(itertools.islice(rest, len(part)))) for part in parts]
 
 
-def _outcome(answerer: Answerer, rows: Sequence[Any], methods: Sequence[str]) -> wire.Outcome:
+def _joined(parts: Sequence[_Rows]) -> _Rows:
+    matrices = [part for part in parts if isinstance(part, Matrix)]
+    if len(matrices) == len(parts):
+        return Matrix.joined(matrices)
+    return [row for part in parts for row in (part.to_rows() if isinstance(part, Matrix) else part)]
+
+
+def _outcome(answerer: Answerer, rows: _Rows, methods: Sequence[str]) -> wire.Outcome:
     try:
         return "values", answerer.answer(rows, methods)
     except RefusalError as refusal:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..matrix import Matrix
 from .pace import Pace
 
 
@@ -16,7 +17,7 @@ from .pace import Pace
 class Job:
     """One request's rows on their way; `future` gets their values, or what became of them instead."""
 
-    rows: Sequence[Any]
+    rows: Sequence[Any] | Matrix
     methods: tuple[str, ...]
     size_bytes: int
     future: asyncio.Future[list[Any]]
@@ -35,7 +36,7 @@ class Piece:
 
     job: Job
     start: int
-    rows: list[Any]
+    rows: Sequence[Any] | Matrix
 
 
 _SHORT = 8
@@ -149,14 +150,14 @@ class Queue:
 
     def _slice(self, job: Job, rows: int) -> Piece:
         """Take some rows; the others wait behind everybody else's."""
-        piece = Piece(job, job.sent, list(job.rows[job.sent : job.sent + rows]))
+        piece = Piece(job, job.sent, job.rows[job.sent : job.sent + rows])
         job.sent += rows
         self._long.append(job)
         return piece
 
     def _rest(self, job: Job) -> Piece:
         self._forget(job)
-        piece = Piece(job, job.sent, list(job.rows[job.sent :]))
+        piece = Piece(job, job.sent, job.rows[job.sent :] if job.sent else job.rows)
         job.sent = len(job.rows)
         return piece
 

@@ -13,7 +13,9 @@ from typing import Any, Literal
 
 _HEADER = struct.Struct("<Q")
 
-Call = tuple[tuple[str, ...], list[list[Any]], bool]
+Part = list[Any] | tuple[bytes, int]
+"""The rows of one request: as they are, or what a `matrix.Matrix` consists of."""
+Call = tuple[tuple[str, ...], list[Part], bool]
 """The methods; the rows of each request that goes into one call; whether to hold the answers against a call each."""
 
 Values = tuple[Literal["values"], list[Any]]

@@ -143,7 +143,7 @@ def _added(options: Options, model: Model, decoder: Decoder, answerer: Callable[
             raise StopError(Status.USAGE, "The model has no probabilities.")
         probabilities = model.classes
         if model.outputs is not None or not probabilities:  # Of several outputs, an answer tells how many each has.
-            (probabilities,) = answerer().answer(decoder.decode([model.example]).rows, ("predict_proba",))
+            (probabilities,) = answerer().answer(decoder.rows([model.example]), ("predict_proba",))
     return added_columns(model, probabilities=probabilities, prefix=options.prefix)
 
 

@@ -46,13 +46,13 @@ class Scorer:
         if not rows:
             return []
         try:
-            return list(enumerate(self._decoder.decode([row.value for row in rows]).rows))
+            return list(enumerate(self._decoder.rows([row.value for row in rows])))
         except RequestError:
             pass  # Which rows are meant, each says for itself: checking one costs little.
         checked = []
         for i, row in enumerate(rows):
             try:
-                checked.append((i, self._decoder.decode([row.value]).rows[0]))
+                checked.append((i, self._decoder.rows([row.value])[0]))
             except RequestError as error:
                 faults[i] = (error.message, error.code)
         return checked

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import all_estimators
@@ -97,6 +98,32 @@ def call_sizes(service: Service) -> list[int]:
 def test_models_of_scikit_learn_share(new_image: NewImage, stages: Callable[[], list[Any]], sample: Any) -> None:
     merging = merging_of(new_image, stages(), sample)
     assert (merging["is_reviewed"], merging["is_proven"]) == (True, True), merging
+
+
+def test_long_and_short_requests_get_their_own_answers(new_image: NewImage, serve: Serve) -> None:
+    """Many rows of numbers travel in one piece, few as lists, with a missing value as well: all of them merge."""
+    X = np.array([[1.0, 10.0], [2.0, 30.0], [4.0, 20.0], [np.nan, 5.0]])  # noqa: N806 - as scikit-learn calls it
+    imputer = SimpleImputer().fit(X)
+    model = LinearRegression().fit(imputer.transform(X), [1.0, 2.0, 3.0, 4.0])
+    requests: list[list[list[float | None]]] = [
+        [[n + 0.5 * i, 3 * i] for i in range(size)] for n, size in enumerate([1, 7, 8, 64, 500, 2000] * 10)
+    ]
+    requests += [[[None, i] for i in range(size)] for size in (1, 8, 100)]
+    image = new_image()
+    image.write_stages([imputer, model])
+    image.finish(image.check([X]))
+
+    def expected(rows: list[list[float | None]]) -> list[float]:
+        found: list[float] = model.predict(imputer.transform(np.array(rows, dtype=np.float64))).tolist()
+        return found
+
+    with serve(image) as service, ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda rows: service.post("/predict", json_body=rows).json(), requests))
+        for rows, answer in zip(requests, answers, strict=True):
+            assert answer == pytest.approx(expected(rows), rel=1e-12)
+        metrics = service.get("/metrics").text
+    assert f"nachlass_rows_total {float(sum(map(len, requests)))}" in metrics
+    assert 'nachlass_column_missing_total{column="0"} 109.0' in metrics, metrics
 
 
 def test_a_function_of_all_rows_is_not_reviewed(new_image: NewImage) -> None:

@@ -149,6 +149,7 @@ def test_any_npy_is_a_question_or_a_refusal(body: bytes) -> None:
 def test_arrays_of_numbers_are_read_as_they_are(dtype: str, order: Any) -> None:
     array = np.array([[1, 2], [3, 4], [5, 6]], dtype=dtype, order=order)
     asked = question(mlflow(ARRAY), Request(body=saved(array), content_type="application/x-npy"))
+    assert isinstance(asked.batch.rows, list)
     assert [list(row) for row in asked.batch.rows] == [[1, 2], [3, 4], [5, 6]]
 
 
@@ -158,6 +159,7 @@ def test_a_column_may_have_a_name_that_means_something_else() -> None:
     spec = type(FRAME)(kind="frame", width=1, columns=(type(column)(name="data", kind="number", dtype="float64"),))
     tensor = {"name": "data", "shape": [2], "datatype": "FP64", "data": [1.5, 2.5]}
     asked = question(v2(spec), Request(body=json.dumps({"inputs": [tensor]}).encode()))
+    assert isinstance(asked.batch.rows, list)
     assert [list(row) for row in asked.batch.rows] == [[1.5], [2.5]]
     wrong = {**tensor, "datatype": "BYTES", "data": ["1", "2"]}
     with pytest.raises(RequestError) as refusal:
