@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from nachlass_bp.cnb.layer import KEY_FILE
 from tests.support import spam
 from tests.support.docker import docker, labels
 from tests.support.pack import Platform
+from tests.support.pythons import ROOT
 
 MOST_BYTES = 15_000_000
 """Of all that nachlass adds to the repository's own packages."""
+JUPYTER = ("IPython", "ipykernel", "jupyter_client", "jupyter_core", "nbclient", "nbformat", "traitlets", "zmq")
 VOLATILE = {"at", "seconds", "peak_memory_bytes"}
 """Of a training record."""
 
@@ -32,8 +35,26 @@ def test_service_and_stages_take_less_than_15_megabytes(image: str) -> None:
     assert sum(sizes.values()) < MOST_BYTES, sizes
 
 
-def launched(image: str, script: str) -> list[str]:
-    return ["run", "--rm", "--entrypoint", "launcher", image, script]
+def launched(image: str, script: str, *, user: str = "") -> list[str]:
+    return ["run", "--rm", *(("--user", user) if user else ()), "--entrypoint", "launcher", image, script]
+
+
+def test_no_row_of_the_training_is_anywhere_but_in_the_repositorys_own_file(image: str) -> None:
+    row = (ROOT / "examples/spam/data/spam.txt").read_text(encoding="utf-8").splitlines()[0]
+    search = f"grep -rlF --devices=skip --exclude-dir=proc --exclude-dir=sys -e {shlex.quote(row)} /"
+
+    assert docker(*launched(image, search, user="0"), check=False).split() == ["/workspace/data/spam.txt"]
+    assert row not in docker("image", "inspect", image)
+
+
+def test_nothing_of_jupyter_and_of_the_build_is_in_it_and_everybody_may_read_all_of_ours(image: str) -> None:
+    ours = "/layers/nachlass_nachlass"
+    names = docker(*launched(image, f"find {ours} -printf '%f\\n'")).split()
+    narrow = f"find {ours} /workspace ! -type l ( ! -perm -444 -o -type d ! -perm -555 )"
+
+    assert not {*names} & {*JUPYTER, "nachlass_bp"}
+    assert {"sklearn", "falcon"} <= {*names}
+    assert docker(*launched(image, narrow.replace("(", "\\(").replace(")", "\\)"), user="0")) == ""
 
 
 def test_bill_of_materials_is_valid_and_names_each_stage_with_its_inputs(

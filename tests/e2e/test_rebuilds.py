@@ -77,6 +77,8 @@ def test_unchanged_repository_runs_nothing_and_gives_the_same_image(
     log = machine.built(image, repository, *cache(image), env=SETTINGS)
 
     assert ran(log) == []
+    for layer in ("tools", "kernel", "packages", "scorer"):
+        assert f'Restoring data for "nachlass/nachlass:{layer}" from cache' in log
     assert [layer for layer in OURS if not layer_was_reused(log, layer)] == []
     assert image_id(image) == before
 
