@@ -64,10 +64,10 @@ def run_detect(context: PhaseContext, supervisor: Supervisor, repository: Path) 
     )
     if status == _NOT_FOR_US:
         raise not_detected(repository, said)
-    if said:
-        output.step(said.rstrip("\n"))
     if status != 0:
-        raise PhaseCrashedError("detect", status)
+        if said:
+            output.step(said.rstrip("\n"))
+        raise PhaseCrashedError("detect", status)  # Of one that passes, the rest is for those who order buildpacks.
 
 
 def run_build(context: PhaseContext, repository: Path, supervisor: Supervisor) -> int:
