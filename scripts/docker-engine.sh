@@ -29,7 +29,7 @@ if [ -n "$missing" ]; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
 fi
 mkdir -p "$state/data"
-[ -z "${MEMORY:-}" ] || mount -t tmpfs -o "size=$MEMORY,mode=711" nachlass-docker "$state/data"
+[ -z "${MEMORY:-}" ] || mountpoint -q "$state/data" || mount -t tmpfs -o "size=$MEMORY,mode=711" nachlass-docker "$state/data"
 # A container's packets have to fit through the uplink, which may take less than Docker's 1500 bytes.
 device=$(ip -o route show default 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
 mtu=$(cat "/sys/class/net/${device:-lo}/mtu")

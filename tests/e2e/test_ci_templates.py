@@ -109,6 +109,14 @@ def test_githubs_commands_publish_an_image_that_predicts_and_a_cache(first: str,
     assert predictions(runner, COMMIT) == ["low", "high"]
 
 
+def test_gitlabs_commands_run_no_notebook_on_a_machine_that_has_nothing(first: str, runner: Runner) -> None:
+    del first
+    before = runner.published(COMMIT)
+    forget(f"{runner.address}/model")
+    assert ran(runner.run(gitlab_steps(), "CI_COMMIT_SHA", COMMIT)) == []
+    assert runner.published(COMMIT) == runner.published("latest") == before
+
+
 def test_gitlabs_commands_run_no_notebook_for_the_next_commit_on_a_machine_that_has_nothing(
     first: str, runner: Runner
 ) -> None:

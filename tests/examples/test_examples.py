@@ -23,6 +23,9 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/requirements.txt"))
 NOTEBOOKS = sorted(ROOT.glob("examples/**/*.ipynb"))
 GENERATORS = sorted(ROOT.glob("examples/*/data/generate.py"))
+ORDER = (
+    "nachlass: comes after the buildpacks that provide Python and install the requirements, and before a Procfile's.\n"
+)
 DISTRIBUTION_OF = {"sklearn": "scikit-learn"}
 
 
@@ -110,7 +113,7 @@ def test_detect_passes(example: Path, tmp_path: Path) -> None:
         [ROOT / "bin" / "detect"], cwd=example, env=environ, capture_output=True, text=True, check=False
     )
 
-    assert (result.returncode, result.stderr) == (0, "")
+    assert (result.returncode, result.stdout, result.stderr) == (0, ORDER, "")
 
 
 @pytest.mark.parametrize("generator", GENERATORS, ids=name_of)

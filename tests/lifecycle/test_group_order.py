@@ -15,12 +15,10 @@ import pytest
 
 from tests.support.builders import NACHLASS, group_of, read_toml, stand_ins, write_toml
 from tests.support.facilities import TOOLS, require
+from tests.support.lifecycle import BUILD_USER, PLATFORM_API
 from tests.support.pythons import ROOT
 from tests.support.repositories import classifier_repository
 
-BUILD_USER = (65534, 65534)
-"""Nobody: the lifecycle wants a user of /etc/passwd, and every machine has this one."""
-PLATFORM_API = "0.13"
 COMPOSITE = "nachlass/paketo"
 PAKETO = ["paketo-buildpacks/cpython", "paketo-buildpacks/pip", "paketo-buildpacks/pip-install"]
 WITH_CERTIFICATES = ["paketo-buildpacks/ca-certificates", *PAKETO]

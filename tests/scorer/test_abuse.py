@@ -9,8 +9,10 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pandas as pd
@@ -19,8 +21,9 @@ from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
-from scorer.predictor.pace import Pace
-from scorer.predictor.queue import Job, Queue
+from scorer.decode import Batch
+from scorer.predictor.batching import BatchingPredictor, Limits
+from scorer.predictor.wire import Reply
 from tests.scorer.conftest import NewImage, Serve, built
 from tests.scorer.image import Image
 from tests.scorer.test_connection import connected, everything
@@ -133,14 +136,14 @@ def test_what_follows_a_body_is_neither_kept_nor_taken_for_headers(own: Service)
 
 
 def test_headers_behind_a_body_are_no_headers(line_image: Image, serve: Serve) -> None:
-    with serve(line_image, NACHLASS_TOKEN="secret") as service, connected(service) as client:
-        client.sendall(b"GET /metadata HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n")
-        client.sendall(b"0\r\nAuthorization: Bearer secret\r\n\r\n")
-        assert everything(client).startswith(b"HTTP/1.1 401 ")
-    with serve(line_image, NACHLASS_TOKEN="secret") as service, connected(service) as client:
-        head = b"GET /metadata HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
-        client.sendall(head + b"0\r\nAuthorization: Bearer secret\r\n\r\n")
-        assert everything(client).startswith(b"HTTP/1.1 401 ")
+    head = b"GET /metadata HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    trailer = b"0\r\nAuthorization: Bearer secret\r\n\r\n"
+    with serve(line_image, NACHLASS_TOKEN="secret") as service:
+        for pieces in ([head + trailer], [head, trailer]):
+            with connected(service) as client:
+                for piece in pieces:
+                    client.sendall(piece)
+                assert everything(client).startswith(b"HTTP/1.1 401 ")
 
 
 def test_chunks_of_all_sizes_are_fine(own: Service) -> None:
@@ -286,26 +289,37 @@ def test_body_that_is_cut_off_is_not_predicted_for(line_image: Image, serve: Ser
 # --- Rows that are on their way while merging ends -----------------------------------------------------------------
 
 
-def test_sliced_request_is_answered_though_merging_ends_meanwhile() -> None:
-    async def sliced() -> tuple[int, int, int]:
-        pace = Pace()
-        for _ in range(200):
-            pace.observe(1, 0.02)
-            pace.observe(1000, 0.02)
-        queue = Queue(pace, merges=True, most_bytes=1 << 22)
-        loop = asyncio.get_running_loop()
-        first, second = (
-            Job(rows=[0] * count, methods=("predict",), size_bytes=1, future=loop.create_future())
-            for count in (400, 600)
-        )
-        queue.add(first)
-        queue.add(second)
-        taken = [len(piece.rows) for piece in queue.next()]
-        assert taken[0] == 400
-        assert taken[1] < 600
-        second.values = second.values + [1] * taken[1]  # noqa: PD011 - a list of its own
-        queue.stop_merging()
-        (rest,) = queue.next()
-        return rest.start, len(rest.rows), len(second.values)
+class Link:
+    """A predictor that answers when the test says so."""
 
-    assert asyncio.run(sliced()) == (0, 600, 0)
+    def __init__(self) -> None:
+        self.calls: list[list[int]] = []
+
+    def call(self, _methods: object, parts: Sequence[Sequence[object]], *, is_checked: bool) -> None:
+        del is_checked
+        self.calls.append([len(part) for part in parts])
+
+
+def test_sliced_request_is_answered_though_merging_ends_meanwhile() -> None:
+    async def sliced() -> list[list[Any]]:
+        keeper, other = socket.socketpair()
+        with keeper, other:
+            limits = Limits(predict_timeout_s=60, queue=10, merges=True, overlaps=True)
+            predictor = BatchingPredictor(keeper, limits, MagicMock())
+            link = predictor._link = Link()  # type: ignore[assignment]
+            for _ in range(200):
+                for rows in (1, 1000):
+                    predictor._pace.observe(rows, 0.02)
+            asked = [
+                asyncio.create_task(predictor.predict(Batch(rows=[0] * rows), size_bytes=1)) for rows in (400, 600)
+            ]
+            await asyncio.sleep(0.01)
+            ((first, taken),) = link.calls
+            assert (first, taken < 600) == (400, True)
+            reply: Reply = (0.02, [("values", [1] * first), ("values", [1] * taken)], True)
+            predictor._is_answered(reply)
+            assert link.calls[1:] == [[600]]
+            predictor._is_answered((0.02, [("values", [2] * 600)], False))
+            return await asyncio.wait_for(asyncio.gather(*asked), 5)
+
+    assert asyncio.run(sliced()) == [[1] * 400, [2] * 600]

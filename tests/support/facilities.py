@@ -54,11 +54,19 @@ def _interpreter(name: str) -> str | None:
 
 def _lifecycle() -> str | None:
     if os.geteuid() != 0:
-        return "only root can start the lifecycle as another user"
-    # A root shell need not have the administrator's directories on its PATH.
-    if shutil.which("setpriv", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is None:
-        return "there is no program setpriv"
-    return None if (TOOLS / "detector").exists() else "it is not built; run: make tools"
+        return "only root can start the build and the service as two other users"
+    for program in ("setpriv", "unshare", "chroot", "mount"):
+        # A root shell need not have the administrator's directories on its PATH.
+        if shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is None:
+            return f"there is no program {program}"
+    namespace = subprocess.run(["unshare", "--mount", "true"], capture_output=True, text=True, check=False)
+    if namespace.returncode != 0:
+        return f"this machine allows no mount namespace ({namespace.stderr.strip()})"
+    if not (TOOLS / "creator").exists():
+        return "it is not built; run: make tools"
+    if find_python("python3", path="/usr/bin:/bin") is None:
+        return "there is no Python 3.10 or newer in /usr/bin for the other users (Debian: apt-get install python3)"
+    return None
 
 
 def _program(name: str) -> Callable[[], str | None]:

@@ -22,6 +22,7 @@ LONGEST_FIRST = (
     "cache/test_ways.py",
     "phases/test_tools.py",
     "e2e/test_s2i.py",
+    "lifecycle/test_lifecycle.py",
     "cache/test_previous_image.py",
     "cache/test_reads.py",
     "phases/test_hostile.py",
