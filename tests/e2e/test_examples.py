@@ -17,7 +17,7 @@ import pytest
 
 from tests.support import spam
 from tests.support.docker import RESTRICTED, Container, container, docker, labels, serving
-from tests.support.pack import Platform, cache, copy_cache
+from tests.support.pack import Platform, cache, copy_cache, remove_images
 from tests.support.project import VERSION
 from tests.support.pythons import ROOT
 
@@ -58,16 +58,18 @@ def image(
     name: str,
     machine: Platform,
     tmp_path_factory: pytest.TempPathFactory,
-) -> str:
+) -> Iterator[str]:
     if example == "spam":
-        return str(request.getfixturevalue("spam"))
+        yield str(request.getfixturevalue("spam"))
+        return
     repository = tmp_path_factory.mktemp("examples") / example
     shutil.copytree(ROOT / "examples" / example, repository)
     (repository / "project.toml").unlink(missing_ok=True)  # The variable is what everybody can set.
-    copy_cache(request.getfixturevalue("spam"), f"{name}-{example}")  # It has all that isn't the repository's own.
-    variables = {"NACHLASS_NOTEBOOKS": NOTEBOOKS[example]}
-    machine.built(f"{name}-{example}", repository, *cache(f"{name}-{example}"), env=variables)
-    return f"{name}-{example}"
+    own = f"{name}-{example}"
+    copy_cache(request.getfixturevalue("spam"), own)  # It has all that isn't the repository's own.
+    machine.built(own, repository, *cache(own), env={"NACHLASS_NOTEBOOKS": NOTEBOOKS[example]})
+    yield own
+    remove_images(own)
 
 
 @pytest.fixture(scope="module")

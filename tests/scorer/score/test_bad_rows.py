@@ -53,8 +53,10 @@ def test_each_kind_of_bad_line_of_csv_is_kept_with_its_line(house_image: Image, 
     assert bad[2]["row"] == ["3", "70.5", "Ulm"]
     assert bad[6]["row"] == '3,70.5,"never closed,true'
     assert bad[7]["row"] == "3,70.5,\\xff,true"
-    (answer,) = set(columns(scored.csv(), "prediction"))
-    assert scored.out.decode().splitlines()[1:] == [f"{GOOD},{answer[0]}"] * 3
+    texts = [text for (text,) in columns(scored.csv(), "prediction")]
+    assert scored.out.decode().splitlines()[1:] == [f"{GOOD},{text}" for text in texts]
+    # Which bits the last row of a call gets is up to the processor that it is computed on.
+    assert [float(text) for text in texts] == [pytest.approx(float(texts[0]), rel=1e-12)] * 3
 
 
 def test_each_kind_of_bad_json_is_kept_with_its_line(house_image: Image, tmp_path: Path) -> None:
