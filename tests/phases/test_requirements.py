@@ -139,6 +139,22 @@ def shop(
 # --- What the file may say ------------------------------------------------------------------------------------------
 
 
+def test_packages_have_bytecode_beside_all_that_a_model_can_need(workshop: Workshop) -> None:
+    (packages,) = workshop.phases.kept_layer("packages").glob("lib/python*/site-packages")
+    sources = {path.relative_to(packages) for path in packages.rglob("*.py")}
+    compiled = {path.relative_to(packages) for path in packages.rglob("*.pyc")}
+    without = {
+        source
+        for source in sources
+        if not any(
+            source.stem == each.name.partition(".")[0] and each.parent.parent == source.parent for each in compiled
+        )
+    }
+    tests = {source for source in sources if "tests" in source.parts[:-1]}
+    assert len(tests) > 500, "numpy, scipy and scikit-learn bring theirs"
+    assert without == tests
+
+
 def test_files_options_extras_markers_comments_and_continuations(shop: Shop) -> None:
     requirements = """\ufeff# the model's
 --find-links vendored
