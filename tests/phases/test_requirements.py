@@ -143,13 +143,7 @@ def test_packages_have_bytecode_beside_all_that_a_model_can_need(workshop: Works
     (packages,) = workshop.phases.kept_layer("packages").glob("lib/python*/site-packages")
     sources = {path.relative_to(packages) for path in packages.rglob("*.py")}
     compiled = {path.relative_to(packages) for path in packages.rglob("*.pyc")}
-    without = {
-        source
-        for source in sources
-        if not any(
-            source.stem == each.name.partition(".")[0] and each.parent.parent == source.parent for each in compiled
-        )
-    }
+    without = sources - {path.parent.parent / f"{path.name.partition('.')[0]}.py" for path in compiled}
     tests = {source for source in sources if "tests" in source.parts[:-1]}
     assert len(tests) > 500, "numpy, scipy and scikit-learn bring theirs"
     assert without == tests

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.scorer.image import Image
@@ -55,8 +56,9 @@ def test_each_kind_of_bad_line_of_csv_is_kept_with_its_line(house_image: Image, 
     assert bad[7]["row"] == "3,70.5,\\xff,true"
     texts = [text for (text,) in columns(scored.csv(), "prediction")]
     assert scored.out.decode().splitlines()[1:] == [f"{GOOD},{text}" for text in texts]
-    # Which bits the last row of a call gets is up to the processor that it is computed on.
-    assert [float(text) for text in texts] == [pytest.approx(float(texts[0]), rel=1e-12)] * 3
+    assert len(texts) == 3
+    # A processor may add the last row of a call up in another order: as far apart as merged rows may be.
+    np.testing.assert_array_max_ulp(np.array(texts, dtype=float), np.full(3, float(texts[0])), maxulp=4)
 
 
 def test_each_kind_of_bad_json_is_kept_with_its_line(house_image: Image, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd  # noqa: F401 - before pyarrow is there, since it would make other texts of frames.
 import pytest
 
@@ -103,8 +104,8 @@ def test_other_formats_come_from_parquet_and_go_to_it(score: Score, house_image:
     back = score(house_image, "out.csv", "--output", "back.parquet", "--prefix", "again_", cwd=tmp_path)
     assert back.status == 0, back.err
     table = pq.read_table(tmp_path / "back.parquet")
-    # Row groups come one by one and a sheet's rows together: processors may compute the last bit in another way.
-    assert table["again_prediction"].to_pylist() == pytest.approx(direct, rel=1e-12)
+    # Row groups come one by one and a sheet's rows together: as far apart as merged rows may be.
+    np.testing.assert_array_max_ulp(np.array(table["again_prediction"]), np.array(direct), maxulp=4)
     types = {name: str(table.schema.field(name).type) for name in ("id", "rooms", "area", "garden", "town")}
     assert types == {"id": "string", "rooms": "int64", "area": "double", "garden": "bool", "town": "string"}
     assert columns(score(house_image, "out.csv", "--prefix", "n_", cwd=tmp_path).csv(), "tags") == [('["a"]',), ("[]",)]
