@@ -17,6 +17,9 @@ from nachlass_bp.errors import DiskFullError, InstallFailedError
 from nachlass_bp.layers import packed as packed_wheels
 from nachlass_bp.output import Output
 
+_NEVER_IMPORTED = (*bytecode.TESTS, "test", "lexers")
+"""A quarter of all our packages' sources: their own tests, and how pygments colours hundreds of languages."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Locked:
@@ -92,7 +95,8 @@ def _make(missing: Sequence[Locked], context: BuildContext) -> None:
     for each in missing:
         for source, name in each.copies.items():
             _copy(source, each.layer.path / name)
-    bytecode.compile_beside(python, *(each.layer.path for each in missing), env=context.env)
+    layers = [each.layer.path for each in missing]
+    bytecode.compile_beside(python, *layers, env=context.env, leave_out=_NEVER_IMPORTED)
     for each in missing:
         if each.layer.launch:
             make_world_readable(each.layer.path)

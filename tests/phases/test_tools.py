@@ -330,3 +330,15 @@ def test_everyone_may_read_what_a_build_with_a_narrow_umask_made(workshop: Works
     for name in launched:
         assert not unreadable_files(workshop.phases.layers / name)
     assert not unreadable_files(workshop.phases.app)
+
+
+def test_kernel_compiles_nothing_of_ours_at_its_start(workshop: Workshop, tmp_path: Path) -> None:
+    cell = (
+        "import pathlib, sys\n"
+        "ours = [getattr(m, '__cached__', None) or '' for m in list(sys.modules.values())]\n"
+        "ours = [pathlib.Path(file) for file in ours if '/kernel/site/' in file]\n"
+        "raise SystemExit(f'many: {len(ours) > 100}, anew: {[file.name for file in ours if not file.is_file()]}')"
+    )
+    built = workshop.build(write_repository(tmp_path / "r", {"x.ipynb": [cell, *LOGISTIC_REGRESSION]}))
+
+    assert "many: True, anew: []" in built.output, built.output
