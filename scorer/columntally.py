@@ -15,7 +15,7 @@ import numpy as np
 
 from .bins import Bins, scalars, used_columns
 from .manifest import Column, ColumnReference, Model
-from .matrix import Matrix
+from .matrix import Matrix, Rows
 from .tallies import Layout, Tallies
 
 ENOUGH_ROWS = 256
@@ -49,11 +49,11 @@ class ColumnTally:
         self._is_wide = not self._is_text and model.input.width > len(self.columns)
         self._low = np.array([[column.low] for column in self._numbers])
         self._high = np.array([[column.high] for column in self._numbers])
-        self._pending: deque[tuple[Sequence[Any] | Matrix, Sequence[Any]]] = deque()
+        self._pending: deque[tuple[Rows, Sequence[Any]]] = deque()
         self._pending_rows = 0
         self._is_scheduled = False
 
-    def add(self, rows: Sequence[Any] | Matrix, predictions: Sequence[Any]) -> None:
+    def add(self, rows: Rows, predictions: Sequence[Any]) -> None:
         """Put the rows of one request aside, as `decode.Batch` has them, with their predictions."""
         self._pending.append((rows, predictions))
         self._pending_rows += len(rows)

@@ -15,7 +15,7 @@ from .columns import Codec
 from .errors import RequestError
 from .inputs import codecs
 from .manifest import Input
-from .matrix import Matrix
+from .matrix import Matrix, Rows
 from .rows import Reader, Table
 
 _MANY = 2**31 - 1
@@ -31,7 +31,7 @@ class Batch:
     so. `extra` is how many columns the request had that the model doesn't know.
     """
 
-    rows: Sequence[Any] | Matrix
+    rows: Rows
     null_pointer: str | None = None
     extra: int = 0
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from .columns import Codec, for_frame
 from .manifest import Column, ColumnKind, Input
-from .matrix import Matrix
+from .matrix import Matrix, Rows
 
 _TEXT = Column(name="", kind="string", dtype="object")
 
@@ -41,7 +41,7 @@ class Assembler:
         self._codecs = codecs(spec)
         self._names = [column.name for column in spec.columns if not column.optional]
 
-    def assemble(self, rows: Sequence[Any] | Matrix) -> Any:
+    def assemble(self, rows: Rows) -> Any:
         """Return n texts (list, Series or array), an array of shape (n, width), or a DataFrame of n rows.
 
         Args:

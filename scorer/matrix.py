@@ -6,7 +6,7 @@ which takes longer than many a model does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,3 +44,7 @@ class Matrix:
         """Return the rows of several, of one width, one behind the other."""
         first, *others = parts
         return Matrix(b"".join([first.data, *(other.data for other in others)]), first.width) if others else first
+
+
+Rows = Sequence[Any] | Matrix
+"""Checked rows of a model's input: n texts, n lists of cells, or a matrix."""

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from .columntally import ColumnTally
 from .exposition import Exposition, Places
 from .manifest import Model
-from .matrix import Matrix
+from .matrix import Rows
 from .predictiontally import PredictionTally
 from .slots import held
 from .tallies import Layout, Tallies
@@ -76,7 +76,7 @@ class Metrics:
             places=self._places,
         )
 
-    def observe(self, seconds: float, rows: Sequence[Any] | Matrix, predictions: Sequence[Any]) -> None:
+    def observe(self, seconds: float, rows: Rows, predictions: Sequence[Any]) -> None:
         """Count the predictions for the rows of one request, both as JSON has them, that took `seconds`."""
         self._predicted.count(seconds, predictions)
         self._rows.add(rows, predictions)

@@ -14,7 +14,7 @@ from ..encode import to_json_value
 from ..errors import one_line
 from ..inputs import Assembler
 from ..manifest import Input
-from ..matrix import Matrix
+from ..matrix import Rows
 
 # Libraries that call back and forth with scikit-learn: where they raise, the estimator that called them decides.
 _HELPERS = {"numpy", "scipy", "pandas", "joblib", "narwhals", "contextlib"}
@@ -40,7 +40,7 @@ class Answerer:
         self._pipeline = pipeline
         self._assembler = Assembler(spec)
 
-    def answer(self, rows: Sequence[Any] | Matrix, methods: Sequence[str] = ("predict",)) -> list[Any]:
+    def answer(self, rows: Rows, methods: Sequence[str] = ("predict",)) -> list[Any]:
         """Return one JSON value for each of the rows: what the method returned, or a list with a value of each method.
 
         Args:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..matrix import Matrix
+from ..matrix import Matrix, Rows
 from . import wire
 from .keeper import STATUS
 
@@ -35,7 +35,7 @@ class Link(asyncio.Protocol):
         del exc
         self._on_end()
 
-    def call(self, methods: tuple[str, ...], parts: Iterable[Sequence[Any] | Matrix], *, is_checked: bool) -> None:
+    def call(self, methods: tuple[str, ...], parts: Iterable[Rows], *, is_checked: bool) -> None:
         """Send one call."""
         sent = [(rows.data, rows.width) if isinstance(rows, Matrix) else list(rows) for rows in parts]
         self._transport.write(wire.pack((methods, sent, is_checked)))

@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RequestError
-from ..matrix import Matrix
+from ..matrix import Matrix, Rows
 from ..packed import Packed
 from ..same import same
 from . import columnar, wire
 from .answers import Answerer, RefusalError
 
 _MOST_TRACEBACK_CHARACTERS = 20_000
-
-_Rows = list[Any] | Matrix
 
 
 def run(channel: socket.socket, answerer: Answerer) -> None:
@@ -57,7 +55,7 @@ def _reply(call: wire.Call, answerer: Answerer) -> wire.Reply:
     return seconds, alone, not _agree(outcomes, alone)
 
 
-def _merged(answerer: Answerer, parts: Sequence[_Rows], methods: Sequence[str]) -> list[wire.Outcome]:
+def _merged(answerer: Answerer, parts: Sequence[Rows], methods: Sequence[str]) -> list[wire.Outcome]:
     try:
         values = answerer.answer(_joined(parts), methods)
     # One of them is at fault, and the others must not know.
@@ -67,14 +65,14 @@ def _merged(answerer: Answerer, parts: Sequence[_Rows], methods: Sequence[str]) 
     return [("values", list(itertools.islice(rest, len(part)))) for part in parts]
 
 
-def _joined(parts: Sequence[_Rows]) -> _Rows:
+def _joined(parts: Sequence[Rows]) -> Rows:
     matrices = [part for part in parts if isinstance(part, Matrix)]
     if len(matrices) == len(parts):
         return Matrix.joined(matrices)
     return [row for part in parts for row in (part.to_rows() if isinstance(part, Matrix) else part)]
 
 
-def _outcome(answerer: Answerer, rows: _Rows, methods: Sequence[str]) -> wire.Outcome:
+def _outcome(answerer: Answerer, rows: Rows, methods: Sequence[str]) -> wire.Outcome:
     try:
         return "values", answerer.answer(rows, methods)
     except RefusalError as refusal:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from ..caller import Caller
 from ..decode import Batch
-from ..matrix import Matrix
+from ..matrix import Rows
 from ..packed import Packed, Unpacked
 
 
@@ -39,7 +39,7 @@ class Predictor(Protocol):
 class Observer(Protocol):
     """Who counts what a predictor does."""
 
-    def observe(self, seconds: float, rows: Sequence[Any] | Matrix, predictions: Sequence[Any]) -> None:
+    def observe(self, seconds: float, rows: Rows, predictions: Sequence[Any]) -> None:
         """Take note of the predictions for the rows of one request, and of its share of the model's time."""
 
     def observe_call(self, rows: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..matrix import Matrix
+from ..matrix import Rows
 from .pace import Pace
 
 
@@ -17,7 +17,7 @@ from .pace import Pace
 class Job:
     """One request's rows on their way; `future` gets their values, or what became of them instead."""
 
-    rows: Sequence[Any] | Matrix
+    rows: Rows
     methods: tuple[str, ...]
     size_bytes: int
     future: asyncio.Future[list[Any]]
@@ -36,7 +36,7 @@ class Piece:
 
     job: Job
     start: int
-    rows: Sequence[Any] | Matrix
+    rows: Rows
 
 
 _SHORT = 8
