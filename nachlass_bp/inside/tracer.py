@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import sys
 import threading
@@ -42,6 +43,15 @@ _METADATA = metadata.__file__
 _PROGRAMS = frozenset(
     {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "pty.spawn", "os.startfile"}
 )
+_OF_THE_MACHINE = frozenset(
+    {
+        ("fc-list", "--help"),
+        ("fc-list", "--format=%{file}\\n"),  # matplotlib.font_manager
+        ("lscpu", "--parse=core"),  # joblib and loky
+        ("uname", "-p"),  # platform
+    }
+)
+"""Commands by which packages ask what the machine has: they look at no file of a repository and at no network."""
 _DIRECTORY_ARGUMENT = {"os.remove": 1, "os.rmdir": 1, "os.mkdir": 2, "os.chmod": 2, "os.chown": 3, "os.utime": 3}
 """Events of calls that fail if nothing is there, or if something is, and which argument is a directory's descriptor."""
 _C_PROGRAMS = frozenset({"system", "popen", "fork", "vfork", "posix_spawn", "posix_spawnp"})
@@ -128,6 +138,16 @@ class Tracer:
                 self._seen.add(key)
                 self._line(["p", what, words])
 
+    def forked(self, command: Any) -> None:
+        """Note a program that `subprocess` starts, whose command its event has told, or who else uses its fork."""
+        self._busy.now = True  # Looking for the program is not the notebook's.
+        try:
+            is_of_the_machine = self._asks_the_machine(command)
+        finally:
+            self._busy.now = False
+        if not is_of_the_machine:
+            self.program("program", command)
+
     # --- events ---
 
     def _on_open(self, _event: str, arguments: tuple[Any, ...]) -> None:
@@ -182,8 +202,22 @@ class Tracer:
     def _on_program(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "os.system":
             self.program("sh", arguments[0])
+        elif event == "subprocess.Popen":
+            program, command, _, variables = arguments
+            # Other variables may have another PATH.
+            if variables is not None or program != command[0] or not self._asks_the_machine(command):
+                self.program(str(program), command)
         else:
             self.program(str(arguments[0]), arguments[1] if len(arguments) > 1 else ())
+
+    def _asks_the_machine(self, command: Any) -> bool:
+        """Tell whether a command is one of `_OF_THE_MACHINE`, and none that the repository has put into its place."""
+        if not isinstance(command, list) or not all(isinstance(word, str) for word in command):
+            return False
+        if tuple(command) not in _OF_THE_MACHINE:
+            return False
+        found = shutil.which(command[0])
+        return found is None or not self._is_inside(os.path.realpath(found))
 
     def _on_library(self, _event: str, arguments: tuple[Any, ...]) -> None:
         name = arguments[0]
@@ -441,7 +475,7 @@ def trace(file: str, tree: str, own_directories: Sequence[str]) -> None:
     _wrap(os, "open", tracer.opened)
     # Neither multiprocessing nor loky goes through subprocess, and this function raises no event.
     launcher = sys.modules.get("_posixsubprocess") or __import__("_posixsubprocess")
-    _wrap(launcher, "fork_exec", lambda command, _directory: tracer.program("program", command))
+    _wrap(launcher, "fork_exec", lambda command, _directory: tracer.forked(command))
     for name in ("environ", "environb"):
         variables: Any = getattr(os, name)
         variables.__class__ = _environment_class(type(variables), tracer)

@@ -115,6 +115,20 @@ WAYS: dict[str, Way] = {
         files={"f": "1"},
         change={"optional": "2"},
     ),
+    "program-of-the-machine": Way(  # As joblib and matplotlib ask.
+        cell=attempt("__import__('subprocess').check_output(['lscpu', '--parse=core'])")
+        + "\n"
+        + attempt("__import__('subprocess').check_output(['fc-list', '--format=%{file}\\\\n'])")
+        + "\nprint(open('DIR/f').read())",
+        files={"f": "1"},
+        change={"f": "2"},
+    ),
+    "program-in-its-place": Way(
+        cell="import os, subprocess\nos.environ['PATH'] = os.path.abspath('DIR') + ':' + os.environ['PATH']\n"
+        "print(subprocess.check_output(['lscpu', '--parse=core']))",
+        files={"lscpu": "#!/bin/sh\nls program_in_its_place"},
+        change={"optional": "2"},
+    ),
     "outer-link": Way(
         cell=f"print(open('{OUTSIDE}/DIR/now').read())",
         files={f"{OUTSIDE}/v1": "1"},
@@ -157,6 +171,8 @@ def write(base: Path, outside: Path, name: str, path: str, content: str | None) 
         file.symlink_to(content[2:])
     else:
         file.write_text(content)
+        if content.startswith("#!"):
+            file.chmod(0o755)
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +219,8 @@ def test_what_a_notebook_saw_is_a_dependency_of_it_alone(ways: Lab, outside: Pat
 
     expected = {f"{name}.ipynb": "run" if name in changed else "reused" for name in WAYS}
     # These may see every name.
-    programs = {f"{name}.ipynb": "run" for name in ("size-by-program", "sizes-by-program", "program-by-c")}
+    names = ("size-by-program", "sizes-by-program", "program-by-c", "program-in-its-place")
+    programs = {f"{name}.ipynb": "run" for name in names}
     assert outcome.what == {**expected, **programs, "z.ipynb": "reused"}, outcome.built.output
 
 
