@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from .caller import CALLER, Caller
@@ -21,10 +22,13 @@ HEADERS_S = 10.0
 BODY_IDLE_S = 10.0
 BODY_S = 60.0
 SLOW_READER_S = 30.0
+LEAST_READ_BYTES = 64 * 1024
+"""Who reads less in that time is as good as one who reads nothing."""
 MOST_PIPELINED = 32
 """Requests that wait for the answers before theirs; a connection that sends more is closed after these."""
 _NEVER = float("inf")
 _CONTINUE = b"HTTP/1.1 100 "
+_VERSIONS = ("1.0", "1.1")
 
 
 class Connection(HttpToolsProtocol):
@@ -42,11 +46,12 @@ class Connection(HttpToolsProtocol):
         self._body_since = _NEVER
         self._last_data = _NEVER
         self._unread_since = _NEVER
-        self._closing_since = _NEVER
+        self._unread_bytes = 0
         self._header_bytes = self._chunk_bytes = self._bytes_beside_body = 0
         self._is_in_headers = False
         self._began_inside = False  # The headers, behind a request or a body that came with them.
         self._is_refused = False
+        self._without_upgrade = b""
         self._caller: Caller | None = None
         self._answered: Any = None
 
@@ -61,8 +66,25 @@ class Connection(HttpToolsProtocol):
             self._headers_since = now
         self._chunk_bytes = len(data)
         self._bytes_beside_body += self._chunk_bytes
-        super().data_received(data)
+        self._feed(data)
         self._look_at_the_rest(now)
+
+    def _feed(self, data: bytes) -> None:
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserError:
+                self.send_400_response("Invalid HTTP request received.")
+            except httptools.HttpParserUpgrade as upgrade:
+                # The parser takes all that follows for another protocol, a body and further requests as well, whoever
+                # asks (Java's client and `curl --http2` do). A server may ignore the wish (RFC 9110, 7.8).
+                rest = data[upgrade.args[0] :]
+                data, self._without_upgrade = self._without_upgrade + rest, b""
+                if not self._is_refused:
+                    self.parser = httptools.HttpRequestParser(self)
+                    self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # As uvicorn's own.
+                    continue
+            return
 
     def _look_at_the_rest(self, now: float) -> None:
         """Count what the parser has of something that isn't whole: it keeps a field until it is, however long."""
@@ -97,12 +119,21 @@ class Connection(HttpToolsProtocol):
         if self._is_refused:
             return
         self._headers_since = _NEVER
+        if self.parser.get_http_version() not in _VERSIONS:
+            self._refuse(505, "This is an HTTP/1.1 server.", code="invalid-request")
+            return
         if len(self.headers) > MOST_HEADER_FIELDS or (
             # What came with them may be the body, or another request: only where it is long is it worth counting.
             (self._began_inside or self._header_bytes + self._chunk_bytes > MOST_HEADER_BYTES)
             and self._length_of_headers() > MOST_HEADER_BYTES
         ):
             self._refuse_headers()
+            return
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                self._refuse(400, "This server is no proxy.", code="invalid-request")
+            else:
+                self._without_upgrade = self._head_without_upgrade()
             return
         if len(self.pipeline) >= MOST_PIPELINED:
             self._is_refused = True
@@ -128,6 +159,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note that the client has nothing to send for now."""
+        if self._without_upgrade:
+            return
         self._body_since = _NEVER
         if self._is_refused:
             return
@@ -166,6 +199,7 @@ class Connection(HttpToolsProtocol):
         """Note since when the client doesn't read."""
         super().pause_writing()
         self._unread_since = self.loop.time()
+        self._unread_bytes = self.transport.get_write_buffer_size()
 
     def resume_writing(self) -> None:
         """Note that it reads again."""
@@ -178,16 +212,18 @@ class Connection(HttpToolsProtocol):
 
     def sweep(self, now: float) -> None:
         """End what has lasted too long; `now` is the loop's time."""
-        if self.transport.is_closing():
-            # What is still to be written keeps it open.
-            if self._closing_since is _NEVER:
-                self._closing_since = now
-            if now - min(self._closing_since, self._unread_since) > SLOW_READER_S:
+        is_closing = self.transport.is_closing()
+        if is_closing or self._unread_since is not _NEVER:
+            # What is still to be written keeps one that is closing open.
+            unread = self.transport.get_write_buffer_size()
+            if self._unread_since is _NEVER or unread + LEAST_READ_BYTES <= self._unread_bytes:
+                self._unread_since, self._unread_bytes = now, unread
+            if now - self._unread_since > SLOW_READER_S:
                 self.transport.abort()
+                return
+        if is_closing:
             return
-        if now - self._unread_since > SLOW_READER_S:
-            self.transport.abort()
-        elif now - self._idle_since > self.idle_s:
+        if now - self._idle_since > self.idle_s:
             self.transport.close()
         elif now - self._headers_since > HEADERS_S:
             self._refuse(408, f"The headers took longer than {HEADERS_S:g} seconds.", code="request-timeout")
@@ -196,6 +232,15 @@ class Connection(HttpToolsProtocol):
                 self._refuse(408, f"Nothing of the body came for {BODY_IDLE_S:g} seconds.", code="request-timeout")
             elif now - self._body_since > BODY_S:
                 self._refuse(408, f"The body took longer than {BODY_S:g} seconds.", code="request-timeout")
+
+    def _head_without_upgrade(self) -> bytes:
+        """Return what came so far, as somebody would have sent it who asks for no other protocol."""
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        lines += [b"%s: %s" % (name, value) for name, value in self.headers if name not in {b"upgrade", b"connection"}]
+        for value in (value for name, value in self.headers if name == b"connection"):
+            options = [option for option in value.split(b",") if option.strip().lower() != b"upgrade"]
+            lines.append(b"connection: " + b",".join(options))
+        return b"\r\n".join([*lines, b"", b""])
 
     def _length_of_headers(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)

@@ -130,10 +130,33 @@ def test_who_reads_nothing_is_cut_off(spam: Service) -> None:
     with connected(spam) as client:
         asking = threading.Thread(target=_send, args=(client, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * requests))
         asking.start()
-        time.sleep(40)
-        answers = everything(client)
-        asking.join()
+        with ThreadPoolExecutor(1) as pool:
+            steady = pool.submit(_read_steadily, spam, 45)
+            time.sleep(40)
+            answers = everything(client)
+            asking.join()
+            length, expected = steady.result()
+    assert length == expected, "who reads slowly is waited for"
     assert 0 < answers.count(b"HTTP/1.1 200 OK") < requests
+
+
+def _read_steadily(service: Service, seconds: float) -> tuple[int, int]:
+    """Read an answer of megabytes slowly for a while, then the rest; return its length, and what it says of that."""
+    body = json.dumps(["tasty"] * 100_000).encode()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        client.connect(("127.0.0.1", service.port))
+        client.settimeout(100)
+        head = POST.replace(b"/predict", b"/predict?probabilities=true")
+        client.sendall(head + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        received = client.recv(65_536)
+        started = time.monotonic()
+        while time.monotonic() - started < seconds:
+            received += client.recv(16_384)
+            time.sleep(0.1)
+        received += everything(client)
+    headers, _, answer = received.partition(b"\r\n\r\n")
+    return len(answer), int(headers.lower().partition(b"content-length: ")[2].split()[0])
 
 
 def _send(client: socket.socket, data: bytes) -> None:
