@@ -29,7 +29,7 @@ from .queue import Job, Piece, Queue
 
 _log = logging.getLogger("nachlass")
 
-_MOST_CALL_BYTES = 4 * 1024 * 1024
+_MOST_CALL_BYTES = 1024 * 1024
 _MOST_WAITING_BYTES = 256 * 1024 * 1024
 _CHECKED_EVERY = 1000
 _TURNS = 3

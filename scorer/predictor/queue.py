@@ -41,14 +41,17 @@ class Piece:
 
 _SHORT = 8
 """A request is short if so many of its kind make one call."""
+_MOST_SHORT_BYTES = 64 * 1024
+"""What is longer may take long however few its rows are: texts."""
 _MANY = 256
 """Calls of so many rows are long enough to halve: of one request no more at a time, for others wait for its end."""
 
 
 class Queue:
-    """Requests that wait, in the order of their arrival; calls of long ones take turns with calls of short ones.
+    """Requests that wait, in the order of their arrival of three kinds: short ones, long ones, and tables to unpack.
 
-    So a short request waits for one call of others at most, however many rows these have sent.
+    Every second call is of short ones, if any wait. So a short request waits for one call of others at most, however
+    much these have sent.
     """
 
     def __init__(self, pace: Pace, *, merges: bool, most_bytes: int) -> None:
@@ -58,7 +61,9 @@ class Queue:
         self._suspects: deque[Job] = deque()
         self._short: deque[Job] = deque()
         self._long: deque[Job] = deque()
-        self._short_is_last = False
+        self._tables: deque[Job] = deque()
+        self._last: deque[Job] | None = None
+        self._last_other: deque[Job] | None = None
         self.jobs = 0
         self.size_bytes = 0
 
@@ -66,8 +71,12 @@ class Queue:
         """Append a request."""
         self.jobs += 1
         self.size_bytes += job.size_bytes
-        is_long = self._merges and len(job.rows) > max(self._pace.rows // _SHORT, 1)
-        (self._long if is_long else self._short).append(job)
+        if job.is_unpacking:
+            self._tables.append(job)
+        elif len(job.rows) > max(self._pace.rows // _SHORT, 1) or job.size_bytes > _MOST_SHORT_BYTES:
+            self._long.append(job)
+        else:
+            self._short.append(job)
 
     def put_back(self, pieces: Sequence[Piece]) -> None:
         """Take back what a call was lost with, to go first and each request alone."""
@@ -84,7 +93,7 @@ class Queue:
 
     def discard(self, job: Job) -> None:
         """Take out a request for which nobody waits any more, unless all of it is in a call already."""
-        for jobs in (self._suspects, self._short, self._long):
+        for jobs in self._all:
             if job in jobs:
                 jobs.remove(job)
                 self._forget(job)
@@ -96,10 +105,12 @@ class Queue:
             if not job.future.done():
                 return [self._rest(job)]
             self._forget(job)
-        waiting = [self._long, self._short] if self._short_is_last else [self._short, self._long]
-        for jobs in waiting:
+        others = [self._tables, self._long] if self._last_other is self._long else [self._long, self._tables]
+        for jobs in [*others, self._short] if self._last is self._short else [self._short, *others]:
             if pieces := self._merged(jobs):
-                self._short_is_last = jobs is self._short
+                self._last = jobs
+                if jobs is not self._short:
+                    self._last_other = jobs
                 return pieces
         return []
 
@@ -108,16 +119,18 @@ class Queue:
         self._merges = False
         for job in self._long:
             job.sent, job.values = 0, []
-        self._short.extend(self._long)
-        self._long.clear()
 
     def drain(self) -> list[Job]:
         """Take all that waits."""
-        jobs = [*self._suspects, *self._short, *self._long]
-        for waiting in (self._suspects, self._short, self._long):
+        jobs = [job for waiting in self._all for job in waiting]
+        for waiting in self._all:
             waiting.clear()
         self.jobs = self.size_bytes = 0
         return jobs
+
+    @property
+    def _all(self) -> tuple[deque[Job], ...]:
+        return self._suspects, self._short, self._long, self._tables
 
     def _merged(self, jobs: deque[Job]) -> list[Piece]:
         """Take the first of `jobs`, or as much of it as a call may have, and those that fit into the same call."""
@@ -141,7 +154,7 @@ class Queue:
             ):
                 break
             jobs.popleft()
-            if jobs is self._long and left > most:
+            if self._merges and jobs is self._long and left > most:
                 calls = math.ceil(left / most)
                 pieces.append(self._slice(job, math.ceil(left / calls)))
                 break

@@ -22,8 +22,9 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
 from scorer.decode import Batch
+from scorer.packed import Packed
 from scorer.predictor.batching import BatchingPredictor, Limits
-from scorer.predictor.wire import Reply
+from scorer.predictor.wire import Outcome, Reply
 from tests.scorer.conftest import NewImage, Serve, built
 from tests.scorer.image import Image
 from tests.scorer.test_connection import connected, everything
@@ -323,3 +324,27 @@ def test_sliced_request_is_answered_though_merging_ends_meanwhile() -> None:
             return await asyncio.wait_for(asyncio.gather(*asked), 5)
 
     assert asyncio.run(sliced()) == [[1] * 400, [2] * 600]
+
+
+def test_request_waits_for_the_unpacking_of_one_table_at_most() -> None:
+    async def order() -> list[Any]:
+        keeper, other = socket.socketpair()
+        with keeper, other:
+            limits = Limits(predict_timeout_s=60, queue=10, merges=True, overlaps=True)
+            predictor = BatchingPredictor(keeper, limits, MagicMock())
+            link = predictor._link = Link()  # type: ignore[assignment]
+            packed = Packed(form="parquet", data=b"", wanted=None, max_rows=1, max_bytes=1)
+            tables = [asyncio.create_task(predictor.unpack(packed)) for _ in range(3)]
+            await asyncio.sleep(0.01)
+            asked = asyncio.create_task(predictor.predict(Batch(rows=[0, 0]), size_bytes=1))
+            await asyncio.sleep(0.01)
+            table: Outcome = ("values", [("table", [], [], [])])
+            predictor._is_answered((0.1, [table], False))
+            predictor._is_answered((0.1, [("values", [1, 1])], False))
+            assert await asyncio.wait_for(asked, 5) == [1, 1]
+            for _ in range(2):
+                predictor._is_answered((0.1, [table], False))
+            await asyncio.wait_for(asyncio.gather(*tables), 5)
+            return link.calls
+
+    assert asyncio.run(order()) == [[1], [2], [1], [1]]

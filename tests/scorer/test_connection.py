@@ -152,7 +152,7 @@ def _read_steadily(service: Service, seconds: float) -> tuple[int, int]:
         received = client.recv(65_536)
         started = time.monotonic()
         while time.monotonic() - started < seconds:
-            received += client.recv(16_384)
+            received += client.recv(8192)
             time.sleep(0.1)
         received += everything(client)
     headers, _, answer = received.partition(b"\r\n\r\n")

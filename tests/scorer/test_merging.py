@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -55,6 +57,12 @@ class Centred(Step):
 class Sorted(Step):
     def predict(self, X):
         return sorted(2 * X[:, 0])
+
+class Dawdling(Telling):
+    def predict(self, X):
+        if len(X) > 1 or X[0, 0] == 7:
+            time.sleep(0.3)
+        return super().predict(X)
 
 class Sneaky(Step):
     def predict(self, X):
@@ -224,3 +232,21 @@ def test_worker_and_model_on_one_processor_take_turns(new_image: NewImage, serve
             assert max(call_sizes(service)) > 1
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+@pytest.mark.parametrize(
+    "body", [json.dumps([[1.0]] * 100), "[[7." + "0" * 100_000 + "]]"], ids=["many-rows", "one-long-row"]
+)
+def test_short_request_waits_for_one_call_of_others_though_nothing_is_shared(
+    new_image: NewImage, serve: Serve, body: str
+) -> None:
+    image, _ = image_of(new_image, "Dawdling")
+    with serve(image) as service, ThreadPoolExecutor(7) as pool:
+        headers = {"Content-Type": "application/json"}
+        others = [pool.submit(service.request, "POST", "/predict", body, headers) for _ in range(6)]
+        while not call_sizes(service):
+            time.sleep(0.01)
+        before = len(call_sizes(service))
+        assert service.predict([[1.0]]) == [2.0]
+        assert len(call_sizes(service)) <= before + 2, "the one that was under way, and its own"
+        assert [other.result().status for other in others] == [200] * 6
