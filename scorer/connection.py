@@ -11,6 +11,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from .caller import CALLER, Caller
+from .crowd import Crowd
 from .encode import dump
 from .errors import error_body
 from .headers import NOTHING
@@ -36,12 +37,14 @@ class Connection(HttpToolsProtocol):
 
     life: Life
     """Of the worker; set on a subclass of its own."""
+    crowd: Crowd
+    """Of the worker, too."""
     idle_s: float
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for a first request."""
         super().connection_made(transport)
-        self._idle_since = self.loop.time()
+        self.idle_since = self.loop.time()
         self._headers_since = _NEVER
         self._body_since = _NEVER
         self._last_data = _NEVER
@@ -54,6 +57,16 @@ class Connection(HttpToolsProtocol):
         self._without_upgrade = b""
         self._caller: Caller | None = None
         self._answered: Any = None
+        if len(self.connections) > self.crowd.most and not self.crowd.make_room(self._others(), self.idle_since):
+            transport.abort()
+
+    def leave(self) -> None:
+        """Close the connection, on which nothing is under way."""
+        self.idle_since = _NEVER
+        self.transport.close()
+
+    def _others(self) -> list[Connection]:
+        return [each for each in self.connections if isinstance(each, Connection) and each is not self]
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; what is still unfinished after that is what the sweep looks at."""
@@ -61,7 +74,7 @@ class Connection(HttpToolsProtocol):
             return
         now = self.loop.time()
         self._last_data = now
-        self._idle_since = _NEVER
+        self.idle_since = _NEVER
         if self._headers_since is _NEVER and self._body_since is _NEVER:
             self._headers_since = now
         self._chunk_bytes = len(data)
@@ -168,7 +181,7 @@ class Connection(HttpToolsProtocol):
             self._caller.has_sent_all = True
         super().on_message_complete()
         if self.cycle is not None and self.cycle.response_complete:
-            self._idle_since = self._last_data  # The answer came first, and saw that there was more to come.
+            self.idle_since = self._last_data  # The answer came first, and saw that there was more to come.
 
     def on_response_complete(self) -> None:
         """Go on with the next request, or wait for it: the sweep ends that, and not a timer for each."""
@@ -180,7 +193,7 @@ class Connection(HttpToolsProtocol):
             return
         self.flow.resume_reading()
         if self._headers_since is _NEVER and self._body_since is _NEVER:
-            self._idle_since = self.loop.time()
+            self.idle_since = self.loop.time()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell of it all whose answers nobody reads any more."""
@@ -223,7 +236,7 @@ class Connection(HttpToolsProtocol):
                 return
         if is_closing:
             return
-        if now - self._idle_since > self.idle_s:
+        if now - self.idle_since > self.idle_s:
             self.transport.close()
         elif now - self._headers_since > HEADERS_S:
             self._refuse(408, f"The headers took longer than {HEADERS_S:g} seconds.", code="request-timeout")

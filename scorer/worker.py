@@ -15,6 +15,7 @@ from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
 from .connection import Connection
+from .crowd import Crowd
 from .life import Life
 
 _PR_SET_PDEATHSIG = 1
@@ -44,7 +45,9 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no type
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         life: Life = self.app.life
-        self.config.http = type("WorkerConnection", (Connection,), {"life": life, "idle_s": float(self.cfg.keepalive)})
+        self._crowd = Crowd()
+        attributes = {"life": life, "crowd": self._crowd, "idle_s": float(self.cfg.keepalive)}
+        self.config.http = type("WorkerConnection", (Connection,), attributes)
 
     def init_process(self) -> None:
         """Start serving, until the master is gone, too: what it can't stop any more must not go on answering."""
@@ -57,7 +60,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no type
 
     async def _serve(self) -> None:
         self.config.app = self.wsgi
-        server = _Server(self.config, self.app.life, drain_s=self.app.drain_s, master=self.ppid)
+        server = _Server(self.config, self.app.life, self._crowd, drain_s=self.app.drain_s, master=self.ppid)
         self._install_sigquit_handler(server)
         await server.serve(sockets=self.sockets)
         if not server.started:
@@ -71,9 +74,10 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no type
 class _Server(Server):
     """uvicorn's server, which goes on for a while after the signal to end, since its clients don't know of it yet."""
 
-    def __init__(self, config: Any, life: Life, *, drain_s: float, master: int) -> None:
+    def __init__(self, config: Any, life: Life, crowd: Crowd, *, drain_s: float, master: int) -> None:
         super().__init__(config)
         self._life = life
+        self._crowd = crowd
         self._drain_s = drain_s
         self._master = master
         self._sweeping: asyncio.TimerHandle | None = None
@@ -81,6 +85,7 @@ class _Server(Server):
     async def startup(self, sockets: Any = None) -> None:
         """Prepare what answers, then answer."""
         await self._life.prepare()
+        asyncio.get_running_loop().set_exception_handler(self._on_trouble)
         await super().startup(sockets=sockets)
         self._sweep()
 
@@ -106,15 +111,23 @@ class _Server(Server):
         self._life.is_ending = True
         self.should_exit = True
 
+    def _on_trouble(self, loop: asyncio.AbstractEventLoop, trouble: dict[str, Any]) -> None:
+        if self.should_exit and self._crowd.has_been_full:
+            return  # asyncio tries once more to accept somebody, from a socket that is closed by now.
+        if not self._crowd.is_about_room(trouble, self._connections(), loop.time()):
+            loop.default_exception_handler(trouble)
+
+    def _connections(self) -> list[Connection]:
+        return [each for each in self.server_state.connections if isinstance(each, Connection)]
+
     def _drain(self) -> None:
         asyncio.get_running_loop().call_later(self._drain_s, self.end_now)
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for connection in list(self.server_state.connections):
-            if isinstance(connection, Connection):
-                connection.sweep(now)
+        for connection in self._connections():
+            connection.sweep(now)
         # First, so that limits of time hold whatever becomes of the rest.
         self._sweeping = loop.call_later(_SWEEP_S, self._sweep)
         self._life.tick()

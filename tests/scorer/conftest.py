@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,10 @@ def new_image(scorer_layer: ScorerLayer, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="session")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Serve:
     @contextlib.contextmanager
-    def run(image: Image, **variables: str) -> Iterator[Service]:
+    def run(image: Image, *, before: Sequence[str] = (), **variables: str) -> Iterator[Service]:
         port = free_port()
         with running_service(
-            [sys.executable, str(image.scorer.launcher), "web"],
+            [*before, sys.executable, str(image.scorer.launcher), "web"],
             cwd=Path("/"),
             env=image.env(PORT=str(port), NACHLASS_HOST="127.0.0.1", **variables),
             port=port,

@@ -164,9 +164,13 @@ def _send(client: socket.socket, data: bytes) -> None:
         client.sendall(data)
 
 
-def test_ten_thousand_idle_connections(spam: Service) -> None:
+def open_many_files() -> None:
     require("files")
     resource.setrlimit(resource.RLIMIT_NOFILE, (MANY_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+
+def test_ten_thousand_idle_connections(spam: Service) -> None:
+    open_many_files()
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connected(spam)) for _ in range(10_000)]
         started = time.perf_counter()
@@ -174,6 +178,28 @@ def test_ten_thousand_idle_connections(spam: Service) -> None:
         assert time.perf_counter() - started < 1
         clients[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert clients[-1].recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("when", ["from-the-start", "later"])
+def test_more_connections_than_files_cost_those_that_are_idle(spam_image: Image, serve: Serve, when: str) -> None:
+    open_many_files()
+    with contextlib.ExitStack() as stack:
+        limited = ("sh", "-c", 'ulimit -n 300; exec "$@"', "sh") if when == "from-the-start" else ()
+        service = stack.enter_context(serve(spam_image, before=limited))
+        if when == "later":  # As where the machine has no more of them: nobody can know before.
+            (worker,) = service.workers(1)
+            resource.prlimit(worker, resource.RLIMIT_NOFILE, (100, 300))
+        clients = [stack.enter_context(connected(service)) for _ in range(600)]
+        started = time.monotonic()
+        for _ in range(3):
+            assert service.request("GET", "/metrics").status == 200
+            assert service.predict(["tasty"]) == ["spam"]
+        assert time.monotonic() - started < 20
+        assert everything(clients[0]) == b""
+    log = service.log()
+    assert "Raise the limit" in log
+    assert "Traceback" not in log
+    assert len(log) < 20_000
 
 
 def test_a_refusal_waits_for_the_answers_before_it(spam: Service) -> None:
