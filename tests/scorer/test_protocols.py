@@ -328,6 +328,18 @@ def test_arrays_of_other_things_than_numbers_are_refused(flowers: Service, array
     assert send(flowers, "/invocations", file.getvalue(), "application/x-npy")[0] == 400
 
 
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [("(True, 4)", 32), ("(2, True)", 16), ("(0, 4611686018427387904)", 0), ("(-1, 4)", 32), ("(4.0,)", 32)],
+    ids=["true", "true-column", "huge", "negative", "float"],
+)
+def test_array_whose_shape_is_none_is_refused(flowers: Service, shape: str, size: int) -> None:
+    head = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}".encode()
+    body = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + bytes(size)
+    status, _, answer = send(flowers, "/invocations", body, "application/x-npy")
+    assert (status, json.loads(answer)["error_code"]) == (400, "BAD_REQUEST")
+
+
 def test_an_array_shorter_than_its_shape_is_refused_before_it_takes_memory(flowers: Service) -> None:
     head = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000, 4000000), }"
     body = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + b"\0" * 32
