@@ -9,7 +9,7 @@ from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
 from .caller import Caller
-from .errors import RequestError
+from .errors import RequestError, bounded, shown
 
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
@@ -70,7 +70,7 @@ def extract_json(body: bytes, content_type: str | None) -> bytes:
     elif media_type == MULTIPART:
         found = _from_fields(_multipart(body, content_type or ""), body)
     else:
-        given = f"not {media_type!r}" if media_type else "and the request has no Content-Type"
+        given = f"not {shown(media_type)}" if media_type else "and the request has no Content-Type"
         raise RequestError(
             f"Send application/json, or a form with the field {_FIELD}, {given}.",
             code="unsupported-media-type",
@@ -144,10 +144,11 @@ def _multipart(body: bytes, content_type: str) -> dict[str, bytes]:
             fields.setdefault(part.name or "", part.get_data())
     except falcon.HTTPError as error:
         raise RequestError(
-            f"The multipart form can't be read: {error.description or error.title}", code="invalid-form"
+            f"The multipart form can't be read: {bounded(error.description or error.title or str(error))}",
+            code="invalid-form",
         ) from error
     except ValueError as error:  # Falcon's parser lets bytes of a header that aren't text through to Python.
-        raise RequestError(f"The multipart form can't be read: {error}", code="invalid-form") from error
+        raise RequestError(f"The multipart form can't be read: {bounded(str(error))}", code="invalid-form") from error
     return fields
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .errors import RequestError
+from .errors import RequestError, bounded, shown
 from .inputs import array_column
 from .manifest import Column, ColumnKind, Input
 
@@ -64,7 +64,7 @@ def _other(text: str, kind: ColumnKind, name: str) -> Any:
         return _number(found, name)
     if kind == "any":
         return text
-    raise _wrong(f"Expected a number, got {text[:100]!r}.", name)
+    raise _wrong(f"Expected a number, got {shown(text)}.", name)
 
 
 def _number(found: re.Match[str], name: str) -> int | float:
@@ -73,7 +73,7 @@ def _number(found: re.Match[str], name: str) -> int | float:
         return int(text)
     value = float(text)
     if value in _INFINITIES:
-        raise _wrong(f"{text[:100]} is too large for a number.", name)
+        raise _wrong(f"{bounded(text)} is too large for a number.", name)
     return value
 
 

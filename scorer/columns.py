@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import RequestError
+from .errors import MOST_NAMES, RequestError, bounded, shown
 from .manifest import Column, ColumnKind
 from .rows import kind_of
 
@@ -154,8 +154,8 @@ class Codec:
     def _check_categories(self, cells: Sequence[Any], known: frozenset[Any], pointer: Pointer) -> None:
         for i, cell in enumerate(cells):
             if cell is not None and cell not in known:
-                choices = ", ".join(map(str, self._column.categories[:20]))
-                raise _wrong(f"Expected one of the categories {choices}; got {cell!r}.", self._column, pointer(i))
+                choices = ", ".join(bounded(str(each)) for each in self._column.categories[:MOST_NAMES])
+                raise _wrong(f"Expected one of the categories {choices}; got {shown(cell)}.", self._column, pointer(i))
 
     def _check_texts(self, cells: Sequence[str], pointer: Pointer) -> None:
         for i, cell in enumerate(cells):

@@ -25,7 +25,7 @@ DEFAULT_BUCKETS = (
 )
 
 _MOST_SUMMED = 1e290
-"""Greater ones are counted and not summed: what once overflowed stays infinite. 10^18 of these don't, of all workers."""
+"""Greater ones are counted and not summed: what once overflowed stays infinite. 10^18 of these don't."""
 _GREATEST = sys.float_info.max
 _MANY = 32
 """From so many on, numpy is faster than a loop."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from .errors import RequestError, too_many_rows
+from .errors import RequestError, shown, too_many_rows
 from .manifest import Input
 
 _SCALARS = (str, int, float, bool, type(None))
@@ -224,7 +224,8 @@ class Reader:
         for name in names:
             if columns[name].keys() != set(index):
                 raise RequestError(
-                    f"Column {name!r} does not have the same rows as column {names[0]!r}.", pointer=f"/{token(name)}"
+                    f"Column {shown(name)} does not have the same rows as column {shown(names[0])}.",
+                    pointer=f"/{token(name)}",
                 )
         return Table(
             rows=[[columns[name][key] for name in names] for key in index],
@@ -299,7 +300,7 @@ def token(key: object) -> str:
 
 def _missing(name: str, parent: str, *, listed: str | None = None) -> RequestError:
     return RequestError(
-        f"Column {name!r} is missing.",
+        f"Column {shown(name)} is missing.",
         code="missing-column",
         pointer=f"{parent}/{token(name)}" if listed is None else listed,
     )

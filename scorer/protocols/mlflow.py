@@ -16,7 +16,7 @@ from ..body import check_charset
 from ..cells import cell_reader, columns_by_position, has_header, spelled
 from ..decode import Batch, Decoder, parse_json
 from ..encode import dump
-from ..errors import RequestError, too_many_rows
+from ..errors import RequestError, shown, too_many_rows
 from ..inputs import array_column
 from ..manifest import Input
 from ..packed import Form, Packed, Unpacked
@@ -169,7 +169,7 @@ def _transposed(columns: Sequence[Sequence[Any]]) -> list[list[Any]]:
 
 
 def _unsupported(media_type: str) -> RequestError:
-    message = f"Send {JSON}, {CSV} or {NPY}, not {media_type!r}."
+    message = f"Send {JSON}, {CSV} or {NPY}, not {shown(media_type)}."
     if media_type in FORMS:
         message = f"For {media_type}, add pyarrow>=14.0.1 to requirements.txt and build again; or send {JSON} or {CSV}."
     return RequestError(message, code="unsupported-media-type", status=415)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from ..cells import cell_reader, columns_by_position, has_header, spelled
-from ..errors import RequestError
+from ..errors import RequestError, shown
 from ..manifest import Column, ColumnKind, Input
 from .arguments import Header
 from .chunks import MOST_RECORD_BYTES, BadRow, Chunk, Row, in_chunks
@@ -58,7 +58,7 @@ class CsvReader:
             self._positions, self._columns = _by_position(spec, cells)
             if spec.kind == "text" and header is None and " " not in cells[0].strip():
                 self.note = (
-                    f"The first line, {cells[0][:100]!r}, is taken as a text: --header present says it is a name."
+                    f"The first line, {shown(cells[0])}, is taken as a text: --header present says it is a name."
                 )
         self._readers = [(i, cell_reader(column)) for i, column in zip(self._positions, self._columns, strict=True)]
 

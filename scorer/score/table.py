@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..errors import names_shown
 from ..inputs import array_column
 from ..manifest import Column, Input
 from .stopping import Status, StopError
@@ -41,7 +42,7 @@ def positions_by_name(spec: Input, names: Sequence[str], chosen: Sequence[str]) 
     for name in wanted:
         if names.count(name) != 1:
             found = f"The input has {names.count(name)} columns" if name in names else "The input has no column"
-            raise StopError(Status.NO_INPUT, f"{found} {name!r}. It has: {', '.join(names)}.")
+            raise StopError(Status.NO_INPUT, f"{found} {name!r}. It has: {names_shown(names)}.")
     return [names.index(name) for name in wanted]
 
 
@@ -49,6 +50,6 @@ def unclear(spec: Input, names: Sequence[str]) -> str:
     """Say that a row has another number of values than a model without names takes."""
     values = "one text" if spec.kind == "text" else "one value" if spec.width == 1 else f"{spec.width} values"
     return (
-        f"The model takes {values} a row, and the input has {len(names)} columns ({', '.join(names)}): "
+        f"The model takes {values} a row, and the input has {len(names)} columns ({names_shown(names)}): "
         "say with --column which to take."
     )

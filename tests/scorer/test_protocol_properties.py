@@ -152,10 +152,9 @@ LITERALS = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple) | st.sets(LENGTHS, max_size=2),
     max_leaves=5,
 )
-DESCRIPTIONS = st.sampled_from(
-    ["<f8", ">f4", "<f2", "<f16", "|b1", "|u1", "<i8", "|i1", "<c16", "|O", "|V8", "<U2", "|S0", "<M8[s]", "<f0"]
-    + ["f8,i4", "8f8", "(2,)<f8", ("<f8", (2,)), [("a", "<f8")], [("a", "<f8", (2,))], [("", "|O")], ("<f8", {})]
-)
+DTYPES = "<f8 >f4 <f2 <f16 |b1 |u1 <i8 |i1 <c16 |O |V8 <U2 |S0 <M8[s] <f0 f8,i4 8f8 (2,)<f8".split()  # noqa: SIM905 - shorter
+NESTED: list[Any] = [("<f8", (2,)), [("a", "<f8")], [("a", "<f8", (2,))], [("", "|O")], ("<f8", {})]
+DESCRIPTIONS = st.sampled_from([*DTYPES, *NESTED])
 
 
 @given(
