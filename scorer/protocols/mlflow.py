@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 from ..body import check_charset
-from ..cells import cell_reader, columns_by_position, has_header, spelled
+from ..cells import cell_reader, columns_by_position, has_header, records, spelled
 from ..decode import Batch, Decoder, parse_json
 from ..encode import dump
 from ..errors import RequestError, shown, too_many_rows
@@ -125,7 +125,7 @@ class _CsvTable:
         except UnicodeDecodeError as error:
             raise RequestError(f"The input is not UTF-8 (byte {error.start}).", code="invalid-csv") from None
         try:
-            reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+            reader = records(io.StringIO(text, newline=""))
             # One more than there may be, and a header.
             lines = list(islice(((reader.line_num, line) for line in reader if line), self._max_rows + 2))
         except csv.Error as error:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from ..cells import cell_reader, columns_by_position, has_header, spelled
+from ..cells import cell_reader, columns_by_position, has_header, records, spelled
 from ..errors import RequestError, shown
 from ..manifest import Column, ColumnKind, Input
 from .arguments import Header
@@ -191,9 +191,8 @@ class _Records:
     """The records of CSV, each with the line where it begins; what is none comes as a bad row."""
 
     def __init__(self, lines: Lines) -> None:
-        csv.field_size_limit(2 * MOST_RECORD_BYTES)  # The feed ends a record before.
         self._feed = _Feed(lines)
-        self._reader = csv.reader(self._feed, strict=True)
+        self._reader = records(self._feed)  # The feed ends one that is too long.
         self.has_bom = lines.has_bom
         self.size = 0
         """Of the last record, in bytes."""

@@ -305,6 +305,13 @@ BAD: dict[str, tuple[str, object, str]] = {
 }
 
 
+@pytest.mark.parametrize("length", [131_072, 131_073, 4_000_000])
+def test_long_text_is_answered_as_csv_as_it_is_as_json(named: Service, length: int) -> None:
+    text = "tasty chips, " * (length // 13) + "x" * (length % 13)
+    expected = ask(named, "/invocations", [text])
+    assert ask(named, "/invocations", f'"{text}"\n'.encode(), content_type="text/csv") == expected
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_wrong_input_is_refused_in_the_protocol_s_own_words(named: Service, name: str) -> None:
     path, body, content_type = BAD[name]
