@@ -119,7 +119,7 @@ def test_mlflow_s_client_sends_frames_and_arrays(
         answers["refusals"],
         [
             "Column 'rooms' is missing.",
-            "Column 'rooms': Expected an integer, got a string.",
+            "Column 'rooms': Expected an integer, got 'three'.",
             "NaN is not JSON: send null for a missing value.",
             "Expected 4 values, got 2.",
         ],

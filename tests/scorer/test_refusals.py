@@ -62,10 +62,12 @@ def test_bad_arrays_are_refused_with_the_place_that_is_wrong(flowers: Service, v
     ("change", "pointer", "words"),
     [
         ({"rooms": 5.5}, "/0/rooms", "'rooms': Expected an integer, got 5.5"),
-        ({"rooms": "5"}, "/0/rooms", "Expected an integer, got a string"),
-        ({"area": "120"}, "/0/area", "Expected a number, got a string"),
+        ({"rooms": "5"}, "/0/rooms", "Expected an integer, got '5'."),
+        ({"area": "120"}, "/0/area", "Expected a number, got '120'."),
         ({"town": 5}, "/0/town", "Expected a string, got a number"),
         ({"garden": 1}, "/0/garden", "Expected true or false, got a number"),
+        ({"garden": "ja"}, "/0/garden", "'garden': Expected true or false, got 'ja'."),
+        ({"rooms": 3.0000001}, "/0/rooms", "Expected an integer, got 3.0000001."),
         ({"area": [1]}, "/0/area", "Expected a number, got an array"),
     ],
 )
