@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 StageErrorKind = Literal[
@@ -97,12 +97,21 @@ def bounded(text: str, most: int = MOST_SHOWN) -> str:
     return text if len(text) <= most else text[:most] + _MORE
 
 
-def names_shown(names: Sequence[str], *, quoted: bool = False) -> str:
+def names_shown(names: Sequence[str], show: Callable[[str], str] = bounded) -> str:
     """Return names as a list for a person: the first of them, and how many more there are."""
-    first = [shown(name) if quoted else bounded(name) for name in names[:MOST_NAMES]]
+    first = [show(name) for name in names[:MOST_NAMES]]
     if len(names) > MOST_NAMES:
         return f"{', '.join(first)} and {len(names) - MOST_NAMES} more"
     return ", ".join(first)
+
+
+def missing_columns(names: Sequence[str]) -> str:
+    """Say that columns are missing."""
+    return (
+        f"Column {shown(names[0])} is missing."
+        if len(names) == 1
+        else f"Columns {names_shown(names, shown)} are missing."
+    )
 
 
 def counted(number: int, noun: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import names_shown
+from ..errors import names_shown, shown
 from ..inputs import array_column
 from ..manifest import Column, Input
 from .stopping import Status, StopError
@@ -39,10 +39,14 @@ def positions_by_name(spec: Input, names: Sequence[str], chosen: Sequence[str]) 
         if len(names) != spec.width:
             raise StopError(Status.NO_INPUT, unclear(spec, names))
         return list(range(spec.width))
+    if missing := [name for name in wanted if name not in names]:
+        columns = "column" if len(missing) == 1 else "columns"
+        found = f"The input has no {columns} {names_shown(missing, shown)}"
+        raise StopError(Status.NO_INPUT, f"{found}. It has: {names_shown(names)}.")
     for name in wanted:
         if names.count(name) != 1:
-            found = f"The input has {names.count(name)} columns" if name in names else "The input has no column"
-            raise StopError(Status.NO_INPUT, f"{found} {name!r}. It has: {names_shown(names)}.")
+            found = f"The input has {names.count(name)} columns {name!r}"
+            raise StopError(Status.NO_INPUT, f"{found}. It has: {names_shown(names)}.")
     return [names.index(name) for name in wanted]
 
 

@@ -84,6 +84,27 @@ def test_a_missing_column_is_named(houses: Service) -> None:
     assert (body["pointer"], body["code"]) == ("/1/area", "missing-column")
 
 
+@pytest.mark.parametrize(
+    ("value", "pointer"),
+    [
+        ([ROW, {"area": 5}], "/1/rooms"),
+        ({"area": 5}, "/rooms"),
+        ({"area": [5]}, "/rooms"),
+        ({"area": {"0": 5}}, "/rooms"),
+        ({"columns": ["area"], "data": [[5]]}, "/columns"),
+        ({"r1": {"area": 5}}, "/r1/rooms"),
+    ],
+    ids=["records", "record", "columns", "nested", "split", "index"],
+)
+def test_all_missing_columns_are_named_at_once(houses: Service, value: Any, pointer: str) -> None:
+    body = _refused(houses.post("/predict", json_body=value))
+    assert body == {
+        "error": "Columns 'rooms', 'town', 'garden' are missing.",
+        "code": "missing-column",
+        "pointer": pointer,
+    }
+
+
 def test_a_missing_column_is_named_where_the_request_has_it(houses: Service) -> None:
     body = _refused(houses.post("/predict", json_body={"r1": ROW, "r/2": {"rooms": 5}}))
     assert (body["pointer"], body["code"]) == ("/r~12/area", "missing-column")

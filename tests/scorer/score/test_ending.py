@@ -25,7 +25,7 @@ from tests.scorer.score.scoring import command, score
         (["nothing.csv"], "", 66, "nothing.csv can't be read: No such file or directory"),
         ([], "", 66, "The standard input is empty."),
         ([], b"\x1f\x8b\x08\x00", 66, "The standard input is compressed by gzip: pipe it through zcat."),
-        ([], "rooms,area\n1,2\n", 66, "The input has no column 'town'. It has: rooms, area."),
+        ([], "rooms,area\n1,2\n", 66, "The input has no columns 'town', 'garden'. It has: rooms, area."),
         ([], "1,2\n", 66, "Expected a header, or 4 cells a line (rooms, area, town, garden); the first has 2."),
         (["--column", "a"], "1,2\n", 2, "The model's columns have names"),
         (
