@@ -121,6 +121,27 @@ def test_what_is_not_a_text_is_refused(spam: Service, value: Any) -> None:
     _refused(spam.post("/predict", json_body=value))
 
 
+@pytest.mark.parametrize(
+    ("body", "literal"),
+    [
+        ('["ä😀", NaN]', "NaN"),
+        ("-Infinity", "-Infinity"),
+        ('{"a": [1, \n Infinity', "Infinity"),
+        ('["NaN", 1', None),
+        ('["\\NaN"]', None),
+        ("[1, nan]", None),
+    ],
+    ids=["behind-wide-characters", "alone", "cut-off", "in-a-text", "behind-an-escape", "in-small-letters"],
+)
+def test_advice_is_given_where_the_literal_is_at_fault(flowers: Service, body: str, literal: str | None) -> None:
+    answer = flowers.request("POST", "/predict", body.encode().decode("latin-1"), {"Content-Type": "application/json"})
+    told = _refused(answer)["error"]
+    if literal is None:
+        assert told.startswith("The input is not JSON: ")
+    else:
+        assert told == f"{literal} is not JSON: send null for a missing value."
+
+
 @pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity"])
 def test_literals_that_json_lacks_are_refused_with_advice(flowers: Service, literal: str) -> None:
     body = _refused(flowers.request("POST", "/predict", f"[[1,2,3,{literal}]]", {"Content-Type": "application/json"}))
