@@ -51,10 +51,14 @@ def send_document(req: Any, resp: Any, document: Document, *, content_type: str,
 
 def identify(req: Any, resp: Any) -> str:
     """Return the request's id, which the answer carries: the client's own, or a new one where that isn't harmless."""
-    given: str | None = req.get_header(REQUEST_ID)
-    request_id = given if given is not None and _SAFE_ID.fullmatch(given) else _new_id()
+    request_id = request_id_of(req.get_header(REQUEST_ID))
     resp.set_header(REQUEST_ID, request_id)
     return request_id
+
+
+def request_id_of(given: str | None) -> str:
+    """Return the id of a request whose client says that it is `given`."""
+    return given if given is not None and _SAFE_ID.fullmatch(given) else _new_id()
 
 
 def problem_of(error: Exception, req: Any, resp: Any, request_id: str) -> Problem:
