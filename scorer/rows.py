@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from .errors import RequestError, missing_columns, shown, too_many_rows
+from .errors import RequestError, counted, missing_columns, shown, too_many_rows
 from .manifest import Input
 
 _SCALARS = (str, int, float, bool, type(None))
@@ -111,7 +111,9 @@ class Reader:
         if as_rows or not value:
             self._limit(len(value))
             return Table(rows=[[item] for item in value], pointer=lambda i, _j: f"/{i}")
-        raise RequestError(f"Expected rows of {self._describe_width()}, got {len(value)} values.", pointer="")
+        raise RequestError(
+            f"Expected rows of {self._describe_width()}, got {counted(len(value), 'value')}.", pointer=""
+        )
 
     def _positional(self, row: list[Any], pointer: str) -> Sequence[Any]:
         if len(row) == self._width:
@@ -253,7 +255,7 @@ class Reader:
         positions = [places[name] for name in self._names]
         for i, row in enumerate(data):
             if len(row) != len(columns):
-                raise RequestError(f"Expected {len(columns)} values, got {len(row)}.", pointer=f"/data/{i}")
+                raise RequestError(f"Expected {counted(len(columns), 'value')}, got {len(row)}.", pointer=f"/data/{i}")
         return Table(
             rows=[[row[position] for position in positions] for row in data],
             pointer=lambda i, j: f"/data/{i}/{positions[j]}",

@@ -16,7 +16,7 @@ from ..body import check_charset
 from ..cells import cell_reader, columns_by_position, has_header, records, spelled
 from ..decode import Batch, Decoder, parse_json
 from ..encode import dump
-from ..errors import RequestError, shown, too_many_rows
+from ..errors import RequestError, counted, shown, too_many_rows
 from ..inputs import array_column
 from ..manifest import Input
 from ..packed import Form, Packed, Unpacked
@@ -191,7 +191,7 @@ def prefers_csv(accept: str) -> bool:
 
 def _row(line: Sequence[str], readers: Sequence[Callable[[str], Any]], number: int) -> list[Any]:
     if len(line) != len(readers):
-        raise RequestError(f"Line {number} has {len(line)} cells, not {len(readers)}.", code="invalid-csv")
+        raise RequestError(f"Line {number} has {counted(len(line), 'cell')}, not {len(readers)}.", code="invalid-csv")
     try:
         return [read(text) for text, read in zip(line, readers, strict=True)]
     except RequestError as error:

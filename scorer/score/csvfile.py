@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from ..cells import cell_reader, columns_by_position, has_header, records, spelled
-from ..errors import RequestError, shown
+from ..errors import RequestError, counted, shown
 from ..manifest import Column, ColumnKind, Input
 from .arguments import Header
 from .chunks import MOST_RECORD_BYTES, BadRow, Chunk, Row, in_chunks
@@ -94,7 +94,7 @@ class CsvReader:
     def _row(self, record: tuple[int, list[str]]) -> Row | BadRow:
         line, cells = record
         if len(cells) != self._width:
-            message = f"Expected {self._width} cells, got {len(cells)}."
+            message = f"Expected {counted(self._width, 'cell')}, got {len(cells)}."
             return BadRow(line=line, error=message, code="invalid-csv", row=self._shown(cells))
         try:
             return Row(line, [read(cells[position]) for position, read in self._readers], cells)
@@ -181,7 +181,8 @@ def _by_position(spec: Input, first: Sequence[str]) -> tuple[list[int], list[Col
     if width != len(columns):
         names = ", ".join(column.name for column in columns)
         raise StopError(
-            Status.NO_INPUT, f"Expected a header, or {len(columns)} cells a line ({names}); the first has {width}."
+            Status.NO_INPUT,
+            f"Expected a header, or {counted(len(columns), 'cell')} a line ({names}); the first has {width}.",
         )
     positions = [position for position, column in enumerate(columns) if not column.optional]
     return positions, [columns[position] for position in positions]

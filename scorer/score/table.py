@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import names_shown, shown
+from ..errors import counted, names_shown, shown
 from ..inputs import array_column
 from ..manifest import Column, Input
 from .stopping import Status, StopError
@@ -54,6 +54,6 @@ def unclear(spec: Input, names: Sequence[str]) -> str:
     """Say that a row has another number of values than a model without names takes."""
     values = "one text" if spec.kind == "text" else "one value" if spec.width == 1 else f"{spec.width} values"
     return (
-        f"The model takes {values} a row, and the input has {len(names)} columns ({names_shown(names)}): "
+        f"The model takes {values} a row, and the input has {counted(len(names), 'column')} ({names_shown(names)}): "
         "say with --column which to take."
     )
