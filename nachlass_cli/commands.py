@@ -53,7 +53,7 @@ def _dispatch(command: arguments.Command) -> None:
         case arguments.ServeCommand():
             serve(*find_build(command.directory.expanduser()), command.port)
         case arguments.ScoreCommand():
-            score(*find_build(command.directory.expanduser()), command.words)
+            score(*find_build(command.directory.expanduser()), command.words, directory=command.directory)
         case arguments.CacheListCommand() | arguments.CacheExplainCommand() | arguments.CachePruneCommand():
             with Supervisor() as supervisor:
                 cache.answer(command, supervisor)

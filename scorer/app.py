@@ -9,19 +9,22 @@ import falcon
 import falcon.asgi
 
 from .encode import dump
-from .errors import error_body
+from .errors import bounded, error_body
 from .guard import Guard
 from .life import Life
 from .metrics import Metrics
 from .observing.observed import ASGI, Observe, Observed
 from .predictor.protocol import Predictor
 from .protocols.base import Problem
+from .refusals import Refusals
 from .resources.page import Index
 from .resources.respond import identify, problem_of, send
 from .resources.scoring import Scoring
 from .routes import open_paths, routes
 from .service import Service
 from .settings import Settings
+
+_VERSIONS = {"1.0", "1.1"}
 
 
 def create_app(
@@ -42,17 +45,32 @@ def create_app(
         app.add_route(path, resource)
         if not path.endswith("/") and f"{path}/" not in found:
             app.add_route(f"{path}/", resource)
-    outermost: ASGI = app
+    scoring = {path: resource.error for path, resource in found.items() if isinstance(resource, Scoring)}
+    refusals = Refusals(scoring, metrics, default=_written)
+    outermost: ASGI = _of_known_versions(app, refusals)
     if settings.tokens:
-        errors = {path: resource.error for path, resource in found.items() if isinstance(resource, Scoring)}
         outermost = Guard(
-            app,
+            outermost,
             settings.tokens,
             open_paths=open_paths(service, settings, found),
             has_page=isinstance(found["/"], Index),
-            errors={**errors, "": _written},
+            refusals=refusals,
         )
     return Observed(outermost, observers) if observers else outermost
+
+
+def _of_known_versions(app: ASGI, refusals: Refusals) -> ASGI:
+    """Return an application that refuses versions of HTTP which the parser takes and Falcon fails at."""
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        if scope["http_version"] in _VERSIONS:
+            await app(scope, receive, send)
+            return
+        message = f"This service speaks HTTP/1.1, not HTTP/{bounded(scope['http_version'])}."
+        problem = Problem(status=505, message=message, code="invalid-request")
+        await refusals.refuse(scope, send, problem, [(b"connection", b"close")])
+
+    return answer
 
 
 async def _refuse(req: Any, resp: Any, error: Exception, _params: Any, **_: Any) -> None:

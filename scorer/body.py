@@ -9,7 +9,7 @@ from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
 from .caller import Caller
-from .errors import RequestError
+from .errors import RequestError, bounded, shown
 
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
@@ -22,6 +22,7 @@ _MOST_PARTS = 64
 _MOST_CONTENT_TYPE = 300
 """A boundary has up to 70 characters (RFC 2046); Falcon takes quadratic time for parameters, those of parts, too."""
 _LONG_BYTES = 10_000
+_AT_A_TIME = 64 * 1024
 _LONE_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
@@ -70,7 +71,7 @@ def extract_json(body: bytes, content_type: str | None) -> bytes:
     elif media_type == MULTIPART:
         found = _from_fields(_multipart(body, content_type or ""), body)
     else:
-        given = f"not {media_type!r}" if media_type else "and the request has no Content-Type"
+        given = f"not {shown(media_type)}" if media_type else "and the request has no Content-Type"
         raise RequestError(
             f"Send application/json, or a form with the field {_FIELD}, {given}.",
             code="unsupported-media-type",
@@ -122,10 +123,23 @@ def _urlencoded(body: bytes) -> dict[str, bytes]:
 
 
 def _unquoted(text: bytes) -> bytes:
-    # A lone % is taken as it is, at the price of an exception inside of Python: nobody writes thousands of them.
-    if len(text) > _LONG_BYTES and sum(1 for _ in islice(_LONE_PERCENT.finditer(text), _MOST_LONE + 1)) > _MOST_LONE:
-        raise RequestError("The form isn't percent-encoded: write % as %25.", code="invalid-form")
-    return unquote_to_bytes(text.replace(b"+", b" "))
+    """Return text without percent-encoding, a piece at a time: Python's own function makes objects of each escape."""
+    if b"%" not in text and b"+" not in text:
+        return text
+    found = bytearray()
+    lone = start = 0
+    while start < len(text):
+        piece = text[start : start + _AT_A_TIME]
+        # An escape that the piece has a part of is left to the next one.
+        if start + len(piece) < len(text) and (cut := piece.rfind(b"%", -2)) > 0:
+            piece = piece[:cut]
+        start += len(piece)
+        # A lone % is taken as it is, at the price of an exception inside of Python: nobody writes thousands of them.
+        lone += sum(1 for _ in islice(_LONE_PERCENT.finditer(piece), _MOST_LONE + 1))
+        if lone > _MOST_LONE and len(text) > _LONG_BYTES:
+            raise RequestError("The form isn't percent-encoded: write % as %25.", code="invalid-form")
+        found += unquote_to_bytes(piece.replace(b"+", b" "))
+    return bytes(found)
 
 
 def _multipart(body: bytes, content_type: str) -> dict[str, bytes]:
@@ -144,10 +158,11 @@ def _multipart(body: bytes, content_type: str) -> dict[str, bytes]:
             fields.setdefault(part.name or "", part.get_data())
     except falcon.HTTPError as error:
         raise RequestError(
-            f"The multipart form can't be read: {error.description or error.title}", code="invalid-form"
+            f"The multipart form can't be read: {bounded(error.description or error.title or str(error))}",
+            code="invalid-form",
         ) from error
     except ValueError as error:  # Falcon's parser lets bytes of a header that aren't text through to Python.
-        raise RequestError(f"The multipart form can't be read: {error}", code="invalid-form") from error
+        raise RequestError(f"The multipart form can't be read: {bounded(str(error))}", code="invalid-form") from error
     return fields
 
 

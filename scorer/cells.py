@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from .errors import RequestError
+from .errors import RequestError, bounded, shown
 from .inputs import array_column
 from .manifest import Column, ColumnKind, Input
 
+if TYPE_CHECKING:
+    from _csv import Reader
+
+_MOST_DIGITS = 2**17
+_MOST_CELL = 2**31 - 1
 _TRUTH = {"true": True, "false": False, "True": True, "False": False, "1": True, "0": False}
 _MISSING = {"", "nan", "na", "null", "none"}
 # What float() takes and JSON doesn't, like 1_000 and digits of other scripts, is no number here either.
@@ -18,12 +24,22 @@ _NUMBER = re.compile(r"([+-]?[0-9]{1,19})|[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(
 _INFINITIES = (float("inf"), float("-inf"))
 
 
+def records(lines: Iterable[str]) -> Reader:
+    """Return what reads the records of CSV, with cells of any length: whoever has the lines limits how long they are.
+
+    Python has one limit for the whole process, which any code may have set, the model's too. So it is set where a
+    reader is made.
+    """
+    csv.field_size_limit(_MOST_CELL)
+    return csv.reader(lines, strict=True)
+
+
 def has_header(first: Sequence[str], spec: Input) -> bool:
     """Tell whether the first line of CSV has names, where nobody says so."""
     if spec.kind == "frame":
         return {column.name for column in spec.columns if not column.optional} <= set(first)
     # Names of columns without names tell nothing: a line that holds no number is a header nevertheless.
-    return spec.kind == "array" and not any(_NUMBER.fullmatch(cell.strip()) or not cell for cell in first)
+    return spec.kind == "array" and not any(_as_number(cell.strip()) or not cell for cell in first)
 
 
 def columns_by_position(spec: Input, width: int) -> Sequence[Column]:
@@ -45,7 +61,7 @@ def cell_reader(column: Column | None) -> Callable[[str], Any]:
     name = "" if column is None else column.name
 
     def read(text: str) -> Any:
-        found = _NUMBER.fullmatch(text)
+        found = _as_number(text)
         return _other(text.strip(), kind, name) if found is None or kind == "boolean" else _number(found, name)
 
     return read
@@ -60,11 +76,16 @@ def _other(text: str, kind: ColumnKind, name: str) -> Any:
         return None
     if kind == "boolean":
         return _TRUTH.get(text, text)
-    if (found := _NUMBER.fullmatch(text)) is not None:  # There were spaces around it.
+    if (found := _as_number(text)) is not None:  # There were spaces around it.
         return _number(found, name)
     if kind == "any":
         return text
-    raise _wrong(f"Expected a number, got {text[:100]!r}.", name)
+    raise _wrong(f"Expected a number, got {shown(text)}.", name)
+
+
+def _as_number(text: str) -> re.Match[str] | None:
+    # Of millions of digits, looking at them once would keep all other threads waiting.
+    return _NUMBER.fullmatch(text) if len(text) <= _MOST_DIGITS else None
 
 
 def _number(found: re.Match[str], name: str) -> int | float:
@@ -73,7 +94,7 @@ def _number(found: re.Match[str], name: str) -> int | float:
         return int(text)
     value = float(text)
     if value in _INFINITIES:
-        raise _wrong(f"{text[:100]} is too large for a number.", name)
+        raise _wrong(f"{bounded(text)} is too large for a number.", name)
     return value
 
 

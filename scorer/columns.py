@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .errors import RequestError
+from .errors import MOST_NAMES, RequestError, bounded, shown
 from .manifest import Column, ColumnKind
 from .rows import kind_of
 
@@ -38,7 +39,13 @@ _FIXED_WIDTH = ("<U", "U", "str_")
 _MOST_TEXT = 2**16
 _MOST_PADDED = 2**26
 """Characters of a column of numpy's texts, of which each takes four bytes and each cell as many as the longest."""
-_MOST_TIME = 100
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
+)
+"""A date, or a date and time, as ISO 8601 has it, or with a space, as CSV and Arrow do; its group is the offset."""
+_NANOSECONDS = "1677-09-21 to 2262-04-11"
+"""What 64 bits of nanoseconds hold."""
 MOST_EXACT = 2**53
 """Beyond, a number that went through a float, as all of JavaScript's do, may be another one (RFC 8259, section 6)."""
 
@@ -154,8 +161,8 @@ class Codec:
     def _check_categories(self, cells: Sequence[Any], known: frozenset[Any], pointer: Pointer) -> None:
         for i, cell in enumerate(cells):
             if cell is not None and cell not in known:
-                choices = ", ".join(map(str, self._column.categories[:20]))
-                raise _wrong(f"Expected one of the categories {choices}; got {cell!r}.", self._column, pointer(i))
+                choices = ", ".join(bounded(str(each)) for each in self._column.categories[:MOST_NAMES])
+                raise _wrong(f"Expected one of the categories {choices}; got {shown(cell)}.", self._column, pointer(i))
 
     def _check_texts(self, cells: Sequence[str], pointer: Pointer) -> None:
         for i, cell in enumerate(cells):
@@ -166,23 +173,36 @@ class Codec:
                 raise _wrong(text, self._column, pointer(i))
 
     def _check_datetimes(self, cells: Sequence[Any], pointer: Pointer) -> None:
+        column = self._column
+        wants_offset = "," in column.dtype
+        for i, cell in enumerate(cells):
+            if cell is None:
+                continue
+            # pandas' own parser takes "today", "2020Q1" and months and days in any order, and "" for a missing value.
+            found = _TIME.fullmatch(cell)
+            if found is None:
+                raise _wrong_kind(cell, column, pointer(i))
+            if (found[1] is not None) is not wants_offset:
+                text = f"Expected a date and time {'with' if wants_offset else 'without'} a UTC offset"
+                raise _wrong(f"{text}, as the model was trained with, got {shown(cell)}.", column, pointer(i))
+        try:
+            _datetimes(cells, column)
+        except (ValueError, OverflowError):
+            for i, cell in enumerate(cells):  # Most requests are right: only of others each time is read by itself.
+                self._check_datetime(cell, pointer(i))
+            raise
+
+    def _check_datetime(self, cell: Any, pointer: str) -> None:
         import pandas as pd  # noqa: PLC0415 - only frames have dates, and they have imported it.
 
-        for i, cell in enumerate(cells):
-            if cell is not None and len(cell) > _MOST_TIME:  # pandas takes quadratic time for some.
-                raise _wrong_kind(cell, self._column, pointer(i))
-            try:
-                pd.Timestamp(0 if cell is None else cell)
-            except ValueError as error:
-                raise _wrong_kind(cell, self._column, pointer(i)) from error
         try:
-            _datetimes(cells, self._column)
-        except (TypeError, ValueError) as error:
-            raise _wrong(
-                "Expected all times with a UTC offset, or all without, as the model was trained.",
-                self._column,
-                pointer(0),
-            ) from error
+            _datetimes([cell], self._column)
+        except (pd.errors.OutOfBoundsDatetime, OverflowError):
+            text = f"The time {shown(cell)} is too early or too late for what the model was trained with"
+            bounds = f" ({_NANOSECONDS})" if "[ns" in self._column.dtype or not self._column.dtype else ""
+            raise _wrong(f"{text}{bounds}.", self._column, pointer) from None
+        except ValueError:
+            raise _wrong_kind(cell, self._column, pointer) from None
 
     def _integers(self, cells: Sequence[Any]) -> Any:
         column = self._column
@@ -277,8 +297,8 @@ def limits(column: Column) -> tuple[float, float] | None:
 
 
 def _wrong_kind(cell: Any, column: Column, pointer: str) -> RequestError:
-    shown = f"{cell:g}" if type(cell) is float else kind_of(cell)
-    return _wrong(f"Expected {_EXPECTED[column.kind]}, got {shown}.", column, pointer)
+    got = shown(cell) if type(cell) in (str, float) else kind_of(cell)
+    return _wrong(f"Expected {_EXPECTED[column.kind]}, got {got}.", column, pointer)
 
 
 def _wrong(message: str, column: Column, pointer: str) -> RequestError:

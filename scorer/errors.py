@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 StageErrorKind = Literal[
     "stage-unreadable", "stage-not-a-transformer", "stage-cannot-predict", "version-mismatch", "predict-failed"
 ]
 
+
+MOST_SHOWN = 100
+"""Characters that an error quotes of a value."""
+MOST_NAMES = 20
+_MORE = "…"
 
 FAILED = "The service failed to answer; its log says why."
 
@@ -72,6 +78,45 @@ def error_body(message: str, *, code: str, pointer: str | None = None, request_i
     if request_id is not None:
         body["request_id"] = request_id
     return body
+
+
+def shown(value: object, most: int = MOST_SHOWN) -> str:
+    """Return a value that somebody sent as an error quotes it: as JSON has it, of a long one the beginning.
+
+    A refusal must not be as long as what it refuses: that may be megabytes.
+    """
+    if isinstance(value, str):
+        return f"{value[:most]!r}{_MORE if len(value) > most else ''}"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return bounded(str(value), most)
+
+
+def bounded(text: str, most: int = MOST_SHOWN) -> str:
+    """Return a text that somebody sent without quotes, of a long one the beginning."""
+    return text if len(text) <= most else text[:most] + _MORE
+
+
+def names_shown(names: Sequence[str], show: Callable[[str], str] = bounded) -> str:
+    """Return names as a list for a person: the first of them, and how many more there are."""
+    first = [show(name) for name in names[:MOST_NAMES]]
+    if len(names) > MOST_NAMES:
+        return f"{', '.join(first)} and {len(names) - MOST_NAMES} more"
+    return ", ".join(first)
+
+
+def missing_columns(names: Sequence[str]) -> str:
+    """Say that columns are missing."""
+    return (
+        f"Column {shown(names[0])} is missing."
+        if len(names) == 1
+        else f"Columns {names_shown(names, shown)} are missing."
+    )
+
+
+def counted(number: int, noun: str) -> str:
+    """Return "1 cell" or "2 cells"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def one_line(error: BaseException) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from .headers import NOTHING
 from .observing.observed import ASGI
 from .protocols.base import Problem
-
-Render = Callable[[Problem], bytes]
+from .refusals import Refusals
 
 _BEARER = b"bearer "
 _MESSAGES = {
@@ -29,7 +27,7 @@ class Guard:
         *,
         open_paths: Collection[str],
         has_page: bool,
-        errors: Mapping[str, Render],
+        refusals: Refusals,
     ) -> None:
         """Guard an application.
 
@@ -38,13 +36,13 @@ class Guard:
             tokens: Of which one has to be shown.
             open_paths: That are answered without, with or without a slash at the end.
             has_page: Whether a browser gets a page at `/`, which then asks for the token.
-            errors: How a refusal is written at a path; `""` has it for all others.
+            refusals: Who answers all others.
         """
         self._app = app
         self._tokens = tokens
         self._open = frozenset(path.rstrip("/") for path in open_paths)
         self._has_page = has_page
-        self._errors = errors
+        self._refusals = refusals
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request, or let it be answered."""
@@ -54,16 +52,8 @@ class Guard:
             await self._app(scope, receive, send)
             return
         problem = Problem(status=401, message=_MESSAGES[given is not None], code="unauthorized")
-        body = self._errors.get(path, self._errors[""])(problem)
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"www-authenticate", b"Bearer" if given is None else b'Bearer error="invalid_token"'),
-            (b"x-content-type-options", b"nosniff"),
-            (b"content-security-policy", NOTHING.encode()),
-        ]
-        await send({"type": "http.response.start", "status": 401, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        challenge = b"Bearer" if given is None else b'Bearer error="invalid_token"'
+        await self._refusals.refuse(scope, send, problem, [(b"www-authenticate", challenge)])
 
     def _is_for_page(self, scope: Any) -> bool:
         if not self._has_page or scope["path"] != "/" or scope["method"] not in ("GET", "HEAD"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
@@ -23,6 +24,9 @@ DEFAULT_BUCKETS = (
     *(factor * 10.0**power for power in range(-3, 9) for factor in (1.0, 3.0)),
 )
 
+_MOST_SUMMED = 1e290
+"""Greater ones are counted and not summed: what once overflowed stays infinite. 10^18 of these don't."""
+_GREATEST = sys.float_info.max
 _MANY = 32
 """From so many on, numpy is faster than a loop."""
 
@@ -77,13 +81,16 @@ class PredictionTally:
     def _count_numbers(self, values: Sequence[Any], cells: Any) -> None:
         # What is no number would be the sum's last value for ever; its answer is null.
         numbers = [value for value in values if isinstance(value, (int, float)) and value - value == 0]
+        summed = [number for number in numbers if -_MOST_SUMMED <= number <= _MOST_SUMMED]
         if len(numbers) < _MANY:
             for number in numbers:
                 cells[self.counts + bisect_left(self.buckets, number)] += 1
-                cells[self.sum] += number
+            cells[self.sum] += sum(summed)
             return
         assert self.tallies is not None
+        if len(summed) < len(numbers):  # An integer may be too large for a float.
+            numbers = [min(max(number, -_GREATEST), _GREATEST) for number in numbers]
         array = np.array(numbers, dtype=np.float64)
         found = np.bincount(np.searchsorted(self._bounds, array), minlength=len(self.buckets) + 1)
         self.tallies.array[self.counts : self.counts + len(found)] += found
-        cells[self.sum] += float(array.sum())
+        cells[self.sum] += float(np.sum(summed, dtype=np.float64))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from .errors import RequestError, too_many_rows
+from .errors import RequestError, counted, missing_columns, shown, too_many_rows
 from .manifest import Input
 
 _SCALARS = (str, int, float, bool, type(None))
@@ -111,7 +111,9 @@ class Reader:
         if as_rows or not value:
             self._limit(len(value))
             return Table(rows=[[item] for item in value], pointer=lambda i, _j: f"/{i}")
-        raise RequestError(f"Expected rows of {self._describe_width()}, got {len(value)} values.", pointer="")
+        raise RequestError(
+            f"Expected rows of {self._describe_width()}, got {counted(len(value), 'value')}.", pointer=""
+        )
 
     def _positional(self, row: list[Any], pointer: str) -> Sequence[Any]:
         if len(row) == self._width:
@@ -137,8 +139,8 @@ class Reader:
             )
             rows = list(map(row_of, records))
         except KeyError:
-            i, name = next((i, name) for i, record in enumerate(records) for name in names if name not in record)
-            raise _missing(name, f"/{i}") from None
+            i = next(i for i, record in enumerate(records) if any(name not in record for name in names))
+            raise _missing([name for name in names if name not in records[i]], f"/{i}") from None
         return Table(
             rows=rows,
             pointer=lambda i, j: f"/{i}/{token(names[j])}",
@@ -185,8 +187,7 @@ class Reader:
             keys = list(value)
             return Table(rows=[[item] for item in value.values()], pointer=lambda i, _j: f"/{keys[i]}")
         names = self._names_in(value, "")
-        missing = next((name for name in names if name not in value), None)
-        if missing is not None:
+        if missing := [name for name in names if name not in value]:
             raise _missing(missing, "")
         return Table(
             rows=[[value[name] for name in names]],
@@ -216,15 +217,15 @@ class Reader:
 
     def _from_columns(self, columns: Mapping[str, Mapping[Any, Any]]) -> Table:
         names = self._names_in(columns, "")
-        for name in names:
-            if name not in columns:
-                raise _missing(name, "")
+        if missing := [name for name in names if name not in columns]:
+            raise _missing(missing, "")
         index = list(columns[names[0]]) if names else []
         self._limit(len(index))
         for name in names:
             if columns[name].keys() != set(index):
                 raise RequestError(
-                    f"Column {name!r} does not have the same rows as column {names[0]!r}.", pointer=f"/{token(name)}"
+                    f"Column {shown(name)} does not have the same rows as column {shown(names[0])}.",
+                    pointer=f"/{token(name)}",
                 )
         return Table(
             rows=[[columns[name][key] for name in names] for key in index],
@@ -249,13 +250,12 @@ class Reader:
         places: dict[str, int] = {}
         for position in range(len(columns) - 1, -1, -1):
             places[columns[position]] = position
-        absent = next((name for name in self._names if name not in places), None)
-        if absent is not None:
+        if absent := [name for name in self._names if name not in places]:
             raise _missing(absent, "", listed="/columns")
         positions = [places[name] for name in self._names]
         for i, row in enumerate(data):
             if len(row) != len(columns):
-                raise RequestError(f"Expected {len(columns)} values, got {len(row)}.", pointer=f"/data/{i}")
+                raise RequestError(f"Expected {counted(len(columns), 'value')}, got {len(row)}.", pointer=f"/data/{i}")
         return Table(
             rows=[[row[position] for position in positions] for row in data],
             pointer=lambda i, j: f"/data/{i}/{positions[j]}",
@@ -297,9 +297,10 @@ def token(key: object) -> str:
     return str(key).replace("~", "~0").replace("/", "~1")
 
 
-def _missing(name: str, parent: str, *, listed: str | None = None) -> RequestError:
+def _missing(names: Sequence[str], parent: str, *, listed: str | None = None) -> RequestError:
+    """Return the refusal of what lacks all of these columns; the pointer is to the first."""
     return RequestError(
-        f"Column {name!r} is missing.",
+        missing_columns(names),
         code="missing-column",
-        pointer=f"{parent}/{token(name)}" if listed is None else listed,
+        pointer=f"{parent}/{token(names[0])}" if listed is None else listed,
     )

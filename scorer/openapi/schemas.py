@@ -51,7 +51,9 @@ def cell_schema(column: Column) -> Document:
     kind = _TYPES[column.kind]
     schema: Document = {"type": [kind, "null"] if column.nullable else kind}
     if column.kind == "datetime":
-        schema["description"] = "A date and time as ISO 8601 has it"
+        schema["description"] = "A date, or a date and time, as ISO 8601 has it" + (
+            ", with an offset" if "," in column.dtype else ""
+        )
     bounds = limits(column)
     if bounds is not None:
         schema["minimum"], schema["maximum"] = bounds

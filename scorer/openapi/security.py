@@ -8,6 +8,8 @@ from typing import Any
 from .parts import Document, answer, ref
 
 _SCHEME = "token"
+_OF_KSERVE = (":predict", "/infer")
+"""How the paths end at which its protocols predict."""
 
 
 def guarded(found: Document, *, open_paths: Collection[str], predict_route: str | None) -> Document:
@@ -25,7 +27,8 @@ def guarded(found: Document, *, open_paths: Collection[str], predict_route: str 
             return part
         if path in open_paths:
             return {**part, "security": []}
-        refused = answer("There is no token, or it is another.", ref(schemas.get(path, "Error")))
+        default = "ErrorText" if path.endswith(_OF_KSERVE) else "Error"
+        refused = answer("There is no token, or it is another.", ref(schemas.get(path, default)))
         return {**part, "responses": {**part["responses"], "401": refused}}
 
     schemes = {_SCHEME: {"type": "http", "scheme": "bearer"}}

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import RequestError, one_line, too_many_rows
+from ..errors import RequestError, bounded, one_line, shown, too_many_rows
 from ..packed import Packed, Unpacked
 
 _CELL_BYTES = 8
@@ -135,7 +135,9 @@ def _plain(name: str, column: Any, packed: Packed) -> Any:
         return column.cast(pa.timestamp(kind.unit, "UTC") if kind.tz else kind).cast(pa.string())
     if pa.types.is_date(kind):
         return column.cast(pa.string())
-    text = f"Column {name[:100]!r} is of the type {str(kind)[:100]}. Send numbers, booleans, texts, dates or timestamps"
+    text = (
+        f"Column {shown(name)} is of the type {bounded(str(kind))}. Send numbers, booleans, texts, dates or timestamps"
+    )
     raise _invalid(packed, f"{text}{', and decimals as float64' if pa.types.is_decimal(kind) else ''}.")
 
 

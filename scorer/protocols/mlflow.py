@@ -13,10 +13,10 @@ from itertools import islice
 from typing import Any
 
 from ..body import check_charset
-from ..cells import cell_reader, columns_by_position, has_header, spelled
+from ..cells import cell_reader, columns_by_position, has_header, records, spelled
 from ..decode import Batch, Decoder, parse_json
 from ..encode import dump
-from ..errors import RequestError, too_many_rows
+from ..errors import RequestError, counted, shown, too_many_rows
 from ..inputs import array_column
 from ..manifest import Input
 from ..packed import Form, Packed, Unpacked
@@ -125,7 +125,7 @@ class _CsvTable:
         except UnicodeDecodeError as error:
             raise RequestError(f"The input is not UTF-8 (byte {error.start}).", code="invalid-csv") from None
         try:
-            reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+            reader = records(io.StringIO(text, newline=""))
             # One more than there may be, and a header.
             lines = list(islice(((reader.line_num, line) for line in reader if line), self._max_rows + 2))
         except csv.Error as error:
@@ -169,7 +169,7 @@ def _transposed(columns: Sequence[Sequence[Any]]) -> list[list[Any]]:
 
 
 def _unsupported(media_type: str) -> RequestError:
-    message = f"Send {JSON}, {CSV} or {NPY}, not {media_type!r}."
+    message = f"Send {JSON}, {CSV} or {NPY}, not {shown(media_type)}."
     if media_type in FORMS:
         message = f"For {media_type}, add pyarrow>=14.0.1 to requirements.txt and build again; or send {JSON} or {CSV}."
     return RequestError(message, code="unsupported-media-type", status=415)
@@ -191,7 +191,7 @@ def prefers_csv(accept: str) -> bool:
 
 def _row(line: Sequence[str], readers: Sequence[Callable[[str], Any]], number: int) -> list[Any]:
     if len(line) != len(readers):
-        raise RequestError(f"Line {number} has {len(line)} cells, not {len(readers)}.", code="invalid-csv")
+        raise RequestError(f"Line {number} has {counted(len(line), 'cell')}, not {len(readers)}.", code="invalid-csv")
     try:
         return [read(text) for text, read in zip(line, readers, strict=True)]
     except RequestError as error:

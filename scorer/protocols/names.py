@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import RequestError
+from ..errors import RequestError, shown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +22,9 @@ class Names:
             RequestError: It has the name or the version of another one (404).
         """
         if model is not None and model != self.name and model not in self.aliases:
-            raise RequestError(f"There is no model {model!r}; this is {self.name!r}.", code="not-found", status=404)
+            raise RequestError(
+                f"There is no model {shown(model)}; this is {self.name!r}.", code="not-found", status=404
+            )
         if version is not None and version != self.version:
-            text = f"There is no version {version!r} of the model; this is {self.version!r}."
+            text = f"There is no version {shown(version)} of the model; this is {self.version!r}."
             raise RequestError(text, code="not-found", status=404)

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from ..body import extract_json
 from ..decode import Decoder, parse_json
 from ..encode import dump
-from ..errors import RequestError, error_body
+from ..errors import RequestError, bounded, error_body
 from ..manifest import Label, Model
 from .base import Answer, Problem, Question, Request, bare, require_json
 
@@ -57,6 +57,8 @@ def _wants_probabilities(query: str) -> bool:
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name == "probabilities":
             if value.lower() not in _SWITCH:
-                raise RequestError(f"probabilities={value} is neither true nor false.", code="invalid-parameter")
+                raise RequestError(
+                    f"probabilities={bounded(value)} is neither true nor false.", code="invalid-parameter"
+                )
             wanted = _SWITCH[value.lower()]
     return wanted

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import RequestError, too_many_rows
+from ..errors import RequestError, counted, too_many_rows
 from ..rows import kind_of
 
 _DTYPES = {
@@ -55,7 +55,7 @@ class Binary:
         """
         part = self._data[self._start : self._start + size]
         if len(part) != size:
-            raise _wrong(f"Expected {size} bytes of binary data, got {len(part)}.", place)
+            raise _wrong(f"Expected {counted(size, 'byte')} of binary data, got {len(part)}.", place)
         self._start += size
         return part
 
@@ -67,7 +67,7 @@ class Binary:
         """
         left = len(self._data) - self._start
         if left:
-            raise _wrong(f"{left} bytes of binary data belong to no input.", "")
+            raise _wrong(f"{counted(left, 'byte')} of binary data more than the inputs have.", "")
 
 
 def read_tensor(value: Any, place: str, binary: Binary, *, max_rows: int) -> Tensor:
@@ -157,7 +157,7 @@ def _from_binary(data: memoryview, datatype: str, count: int, place: str) -> lis
         return _texts(data, count, place)
     dtype = np.dtype(_DTYPES[datatype])
     if len(data) != count * dtype.itemsize:
-        raise _wrong(f"{count} values of {datatype} have {count * dtype.itemsize} bytes, not {len(data)}.", place)
+        raise _wrong(f"{datatype}: expected {counted(count * dtype.itemsize, 'byte')}, got {len(data)}.", place)
     values: list[Any] = np.frombuffer(data, dtype=dtype).tolist()
     if dtype.kind == "f":
         return [None if value != value else value for value in values]  # noqa: PLR0124 - NaN is a missing value.
@@ -170,7 +170,7 @@ def _texts(data: memoryview, count: int, place: str) -> list[str]:
     while start < len(data):
         end = start + _LENGTH.size
         if len(texts) == count or end > len(data):
-            raise _wrong(f"The data isn't that of {count} texts.", place)
+            raise _wrong(f"The data isn't that of {counted(count, 'text')}.", place)
         start, end = end, end + _LENGTH.unpack_from(data, start)[0]
         if end > len(data):
             raise _wrong("A text is longer than the data.", place)
@@ -180,7 +180,7 @@ def _texts(data: memoryview, count: int, place: str) -> list[str]:
             raise _wrong(f"Text {len(texts)} isn't UTF-8.", place) from None
         start = end
     if len(texts) != count:
-        raise _wrong(f"Expected {count} texts, got {len(texts)}.", place)
+        raise _wrong(f"Expected {counted(count, 'text')}, got {len(texts)}.", place)
     return texts
 
 
@@ -194,7 +194,7 @@ def _flatten(data: list[Any], shape: tuple[int, ...], place: str) -> tuple[list[
                 raise _wrong(f"The data isn't nested as its shape {list(shape)} says.", place)
             cells = list(itertools.chain.from_iterable(cells))
     if len(cells) != math.prod(shape):
-        raise _wrong(f"The shape {list(shape)} has {math.prod(shape)} values, the data {len(cells)}.", place)
+        raise _wrong(f"The shape {list(shape)} has {counted(math.prod(shape), 'value')}, the data {len(cells)}.", place)
     return cells, is_nested
 
 

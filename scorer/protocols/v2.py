@@ -14,7 +14,7 @@ from typing import Any
 
 from ..decode import Batch, Decoder, parse_json
 from ..encode import dump
-from ..errors import RequestError
+from ..errors import RequestError, counted
 from ..inputs import array_column
 from ..manifest import Column, ColumnKind, Input, Label, Model
 from ..rows import kind_of
@@ -104,7 +104,8 @@ class V2:
                 )
             if tensor.shape[0] != tensors[0].shape[0]:
                 raise RequestError(
-                    f"Expected {tensors[0].shape[0]} rows, as the first tensor has.", pointer=f"{tensor.place}/shape"
+                    f"Expected {counted(tensors[0].shape[0], 'row')}, as the first tensor has.",
+                    pointer=f"{tensor.place}/shape",
                 )
         if self._spec.kind != "frame":
             return self._from_columns_without_names(tensors)

@@ -10,7 +10,7 @@ from typing import Any
 
 import falcon
 
-from ..errors import FAILED, RequestError, UnansweredError
+from ..errors import FAILED, RequestError, UnansweredError, bounded
 from ..headers import NOTHING
 from ..protocols.base import JSON, Problem
 from ..publication import Document
@@ -19,6 +19,8 @@ REQUEST_ID = "X-Request-ID"
 
 _log = logging.getLogger("nachlass")
 _SAFE_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+_MOST_DESCRIPTION = 300
+_MOST_POINTER = 1000
 _prefix = ""
 _numbers = itertools.count(1)
 
@@ -49,16 +51,21 @@ def send_document(req: Any, resp: Any, document: Document, *, content_type: str,
 
 def identify(req: Any, resp: Any) -> str:
     """Return the request's id, which the answer carries: the client's own, or a new one where that isn't harmless."""
-    given: str | None = req.get_header(REQUEST_ID)
-    request_id = given if given is not None and _SAFE_ID.fullmatch(given) else _new_id()
+    request_id = request_id_of(req.get_header(REQUEST_ID))
     resp.set_header(REQUEST_ID, request_id)
     return request_id
+
+
+def request_id_of(given: str | None) -> str:
+    """Return the id of a request whose client says that it is `given`."""
+    return given if given is not None and _SAFE_ID.fullmatch(given) else _new_id()
 
 
 def problem_of(error: Exception, req: Any, resp: Any, request_id: str) -> Problem:
     """Return what the client is told of an error; what is not its fault is told to the log."""
     if isinstance(error, RequestError):
-        return Problem(status=error.status, message=error.message, code=error.code, pointer=error.pointer)
+        pointer = None if error.pointer is None else _bounded_pointer(error.pointer)
+        return Problem(status=error.status, message=error.message, code=error.code, pointer=pointer)
     if isinstance(error, UnansweredError):
         if error.log is not None:
             _log.error("%s %s failed, request_id=%s\n%s", req.method, req.path, request_id, error.log.rstrip())
@@ -72,17 +79,27 @@ def problem_of(error: Exception, req: Any, resp: Any, request_id: str) -> Proble
     return Problem(status=500, message=FAILED, code="internal-error", request_id=request_id)
 
 
+def _bounded_pointer(pointer: str) -> str:
+    """Return a JSON pointer, or, where a key of the request makes it very long, that of what the key is in."""
+    if len(pointer) <= _MOST_POINTER:
+        return pointer
+    return pointer[: max(pointer.rfind("/", 0, _MOST_POINTER), 0)]
+
+
 def _problem_of_http(error: falcon.HTTPError, req: Any, resp: Any) -> Problem:
     status = falcon.http_status_to_code(error.status)
     headers = dict(error.headers or {})
     for name, value in headers.items():
         resp.set_header(name, value)
     if status == 404:
-        return Problem(status=404, message=f"There is no {req.path}. GET / lists what there is.", code="not-found")
+        return Problem(
+            status=404, message=f"There is no {bounded(req.path)}. GET / lists what there is.", code="not-found"
+        )
     if status == 405:
-        message = f"{req.path} does not answer {req.method}; use {headers.get('Allow', '')}."
+        message = f"{bounded(req.path)} does not answer {bounded(req.method)}; use {headers.get('Allow', '')}."
         return Problem(status=405, message=message, code="method-not-allowed")
-    return Problem(status=status, message=error.description or error.title or str(status), code="invalid-request")
+    told = error.description or error.title or str(status)
+    return Problem(status=status, message=bounded(told, _MOST_DESCRIPTION), code="invalid-request")
 
 
 def _new_id() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -45,9 +46,12 @@ class Options:
     is_quiet: bool
 
 
-def parse(words: list[str]) -> Options:
-    """Return the run that `words` spell; on wrong ones, print the usage and exit with status 2."""
-    parser = _parser()
+def parse(words: list[str], repository: str | None = None) -> Options:
+    """Return the run that `words` spell; on wrong ones, print the usage and exit with status 2.
+
+    `repository` is what a person gave to `nachlass score` before them, if that is what was called.
+    """
+    parser = _parser("score" if repository is None else f"nachlass score {shlex.quote(repository)}")
     values = parser.parse_args(words)
     errors: Path | None = values.errors
     output: Path | None = None if values.output == Path("-") else values.output
@@ -73,9 +77,9 @@ def format_of(path: Path | None) -> Format | None:
     return None if path is None else _SUFFIXES.get(path.suffix.lower())
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="score",
+        prog=program,
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from ..cells import cell_reader, columns_by_position, has_header, spelled
-from ..errors import RequestError
+from ..cells import cell_reader, columns_by_position, has_header, records, spelled
+from ..errors import RequestError, counted, shown
 from ..manifest import Column, ColumnKind, Input
 from .arguments import Header
 from .chunks import MOST_RECORD_BYTES, BadRow, Chunk, Row, in_chunks
@@ -58,7 +58,7 @@ class CsvReader:
             self._positions, self._columns = _by_position(spec, cells)
             if spec.kind == "text" and header is None and " " not in cells[0].strip():
                 self.note = (
-                    f"The first line, {cells[0][:100]!r}, is taken as a text: --header present says it is a name."
+                    f"The first line, {shown(cells[0])}, is taken as a text: --header present says it is a name."
                 )
         self._readers = [(i, cell_reader(column)) for i, column in zip(self._positions, self._columns, strict=True)]
 
@@ -94,7 +94,7 @@ class CsvReader:
     def _row(self, record: tuple[int, list[str]]) -> Row | BadRow:
         line, cells = record
         if len(cells) != self._width:
-            message = f"Expected {self._width} cells, got {len(cells)}."
+            message = f"Expected {counted(self._width, 'cell')}, got {len(cells)}."
             return BadRow(line=line, error=message, code="invalid-csv", row=self._shown(cells))
         try:
             return Row(line, [read(cells[position]) for position, read in self._readers], cells)
@@ -181,7 +181,8 @@ def _by_position(spec: Input, first: Sequence[str]) -> tuple[list[int], list[Col
     if width != len(columns):
         names = ", ".join(column.name for column in columns)
         raise StopError(
-            Status.NO_INPUT, f"Expected a header, or {len(columns)} cells a line ({names}); the first has {width}."
+            Status.NO_INPUT,
+            f"Expected a header, or {counted(len(columns), 'cell')} a line ({names}); the first has {width}.",
         )
     positions = [position for position, column in enumerate(columns) if not column.optional]
     return positions, [columns[position] for position in positions]
@@ -191,9 +192,8 @@ class _Records:
     """The records of CSV, each with the line where it begins; what is none comes as a bad row."""
 
     def __init__(self, lines: Lines) -> None:
-        csv.field_size_limit(2 * MOST_RECORD_BYTES)  # The feed ends a record before.
         self._feed = _Feed(lines)
-        self._reader = csv.reader(self._feed, strict=True)
+        self._reader = records(self._feed)  # The feed ends one that is too long.
         self.has_bom = lines.has_bom
         self.size = 0
         """Of the last record, in bytes."""

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 from ..decode import parse_json
 from ..encode import dump
-from ..errors import RequestError
+from ..errors import RequestError, missing_columns, shown
 from ..manifest import ColumnKind, Input
 from .chunks import BadRow, Chunk, Row, in_chunks
 from .csvfile import names_of
@@ -101,9 +101,8 @@ class JsonReader:
             if len(value) != self._spec.width:
                 raise RequestError(unclear(self._spec, list(value)), code="invalid-input")
             self._chosen = list(value)
-        missing = next((name for name in self._chosen if name not in value), None)
-        if missing is not None:
-            raise RequestError(f"Column {missing!r} is missing.", code="missing-column")
+        if missing := [name for name in self._chosen if name not in value]:
+            raise RequestError(missing_columns(missing), code="missing-column")
         return [value[name] for name in self._chosen]
 
     def _by_name(self, value: Any) -> dict[str, Any]:
@@ -118,7 +117,7 @@ class JsonReader:
             self._known = frozenset(record)
         unknown = next((name for name in record if name not in self._known), None)
         if unknown is not None:
-            raise RequestError(f"The first row has no key {unknown!r}, as this one has.", code="unknown-column")
+            raise RequestError(f"The first row has no key {shown(unknown)}, as this one has.", code="unknown-column")
 
 
 class JsonWriter:

@@ -33,9 +33,13 @@ if TYPE_CHECKING:
     from .predicting import Scorer
 
 
+_REPOSITORY = "NACHLASS_REPOSITORY"
+
+
 def main(words: list[str], directory: str) -> int:
     """Score as the words say and return the exit status; files are relative to `directory`."""
-    options = _resolved(parse(words), Path(directory))
+    # Taken out, since it is no business of the model's code.
+    options = _resolved(parse(words, os.environ.pop(_REPOSITORY, None)), Path(directory))
     progress = Progress(sys.stderr, is_quiet=options.is_quiet)
     with interruptible():
         try:

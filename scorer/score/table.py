@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..errors import counted, names_shown, shown
 from ..inputs import array_column
 from ..manifest import Column, Input
 from .stopping import Status, StopError
@@ -38,10 +39,14 @@ def positions_by_name(spec: Input, names: Sequence[str], chosen: Sequence[str]) 
         if len(names) != spec.width:
             raise StopError(Status.NO_INPUT, unclear(spec, names))
         return list(range(spec.width))
+    if missing := [name for name in wanted if name not in names]:
+        columns = "column" if len(missing) == 1 else "columns"
+        found = f"The input has no {columns} {names_shown(missing, shown)}"
+        raise StopError(Status.NO_INPUT, f"{found}. It has: {names_shown(names)}.")
     for name in wanted:
         if names.count(name) != 1:
-            found = f"The input has {names.count(name)} columns" if name in names else "The input has no column"
-            raise StopError(Status.NO_INPUT, f"{found} {name!r}. It has: {', '.join(names)}.")
+            found = f"The input has {names.count(name)} columns {name!r}"
+            raise StopError(Status.NO_INPUT, f"{found}. It has: {names_shown(names)}.")
     return [names.index(name) for name in wanted]
 
 
@@ -49,6 +54,6 @@ def unclear(spec: Input, names: Sequence[str]) -> str:
     """Say that a row has another number of values than a model without names takes."""
     values = "one text" if spec.kind == "text" else "one value" if spec.width == 1 else f"{spec.width} values"
     return (
-        f"The model takes {values} a row, and the input has {len(names)} columns ({', '.join(names)}): "
+        f"The model takes {values} a row, and the input has {counted(len(names), 'column')} ({names_shown(names)}): "
         "say with --column which to take."
     )

@@ -19,6 +19,7 @@ def test_words_rows_and_status_are_the_processes_own(nachlass: Nachlass, reposit
     assert (seen["argv"], seen["stdin"]) == (["score", *words], "1,2\n")
     assert seen["cwd"] == str(nachlass.home)
     assert (seen["env"]["NACHLASS_MANIFEST"], seen["env"]["NACHLASS_CHOICE"]) == ("from-the-layer", "mine")
+    assert seen["env"]["NACHLASS_REPOSITORY"] == str(repository)
     assert not {"PORT", "PYTHONPATH"} & seen["env"].keys()
 
 

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from tests.scorer import models
-from tests.scorer.image import Image, ScorerLayer, make_image, make_scorer_layer
+from tests.scorer.image import ROOT, Image, ScorerLayer, make_image, make_scorer_layer
 from tests.support.service import Service, free_port, running_service
 
+HOUSES = ROOT / "examples/houses"
 NewImage = Callable[[], Image]
 Serve = Callable[..., contextlib.AbstractContextManager[Service]]
 
@@ -78,6 +83,23 @@ def flower_image(new_image: NewImage) -> Image:
 @pytest.fixture(scope="session")
 def house_image(new_image: NewImage) -> Image:
     return built(new_image(), models.house_stages(), models.HOUSES)
+
+
+@pytest.fixture(scope="session")
+def priced_image(new_image: NewImage, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """Return the image of examples/houses, whose rows the documentation shows."""
+    stage = tmp_path_factory.mktemp("stage") / "prices.sav"
+    notebook = json.loads((HOUSES / "prices.ipynb").read_text(encoding="utf-8"))
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    environment = {**os.environ, "NACHLASS_STAGE_FILE": str(stage)}
+    subprocess.run([sys.executable, "-c", "\n".join(cells)], cwd=HOUSES, env=environment, check=True)
+    return built(new_image(), [stage.read_bytes()], pd.read_csv(HOUSES / "data/houses.csv").drop(columns="price"))
+
+
+@pytest.fixture(scope="session")
+def priced(priced_image: Image, serve: Serve) -> Iterator[Service]:
+    with serve(priced_image) as service:
+        yield service
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,7 @@ from tests.support.service import Service
 
 CHUNKED = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 MB = 1_000_000
+FORM = "application/x-www-form-urlencoded"
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,11 @@ def seconds_of(service: Service, path: str, body: bytes, content_type: str) -> t
 # --- Small requests that would take long --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cell", ["1" * 131_000 + "x", "1" * 131_000, "1." * 50_000, "-" + "0" * 100_000 + "e"])
+@pytest.mark.parametrize(
+    "cell",
+    ["1" * 131_000 + "x", "1" * 131_000, "1." * 50_000, "-" + "0" * 100_000 + "e", "-" + "0" * 9_000_000 + "e"],
+    ids=["digits-and-a-letter", "digits", "dots", "exponent", "megabytes"],
+)
 def test_long_cell_of_csv_is_read_in_no_time(own: Service, cell: str) -> None:
     status, took_s = seconds_of(own, "/invocations", f"{cell}\n".encode(), "text/csv; header=absent")
     assert status == 400
@@ -123,6 +128,19 @@ def test_line_of_a_million_cells_is_no_burden(own: Service) -> None:
     peak = Peak(own)
     assert send(own, "/invocations", b"," * MB, "text/csv; header=absent")[0] == 400
     assert peak.growth() < 150 * MB
+
+
+@pytest.mark.parametrize("unit", [b"%41", b"a%41", b"%5B%22+"], ids=["escapes", "mixed", "json"])
+def test_form_of_escapes_is_no_burden(own: Service, unit: bytes) -> None:
+    peak = Peak(own)
+    assert send(own, "/predict", b"json_args=" + unit * (16 * MB // len(unit)), FORM)[0] == 400
+    assert peak.growth() < 150 * MB
+
+
+def test_json_without_an_end_is_no_burden(own: Service) -> None:
+    peak = Peak(own)
+    assert send(own, "/predict", b"[" + b"[]," * (5 * MB), "application/json")[0] == 400
+    assert peak.growth() < 200 * MB
 
 
 def test_what_follows_a_body_is_neither_kept_nor_taken_for_headers(own: Service) -> None:

@@ -119,7 +119,7 @@ def test_mlflow_s_client_sends_frames_and_arrays(
         answers["refusals"],
         [
             "Column 'rooms' is missing.",
-            "Column 'rooms': Expected an integer, got a string.",
+            "Column 'rooms': Expected an integer, got 'three'.",
             "NaN is not JSON: send null for a missing value.",
             "Expected 4 values, got 2.",
         ],
@@ -136,7 +136,7 @@ def test_requests_sends_forms_json_files_and_chunks(asked: Asked, expected: Mapp
     assert answers["houses"] == answers["azure"] == expected["houses"]
     assert [float(line) for line in answers["csv"].splitlines()] == expected["houses"]
     assert [list(each["probabilities"].values()) for each in answers["probabilities"]] == expected["probabilities"]
-    told = {"error": "Column 'area' is missing.", "code": "missing-column", "pointer": "/0/area"}
+    told = {"error": "Columns 'area', 'town', 'garden' are missing.", "code": "missing-column", "pointer": "/0/area"}
     assert answers["refusal"] == [400, told]
     assert answers["after"] == {"status": "ready"}
 

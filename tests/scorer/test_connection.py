@@ -51,6 +51,20 @@ def memory_of(pid: int) -> int:
     return total
 
 
+@pytest.mark.parametrize("version", [b"0.9", b"2.0"])
+@pytest.mark.parametrize("request_line", [b"GET /healthz", b"POST /predict", b"GET /nowhere"])
+def test_other_versions_of_http_are_refused(spam: Service, request_line: bytes, version: bytes) -> None:
+    with connected(spam) as client:
+        client.sendall(request_line + b" HTTP/" + version + b"\r\nHost: x\r\nX-Request-ID: mine\r\n\r\n")
+        head, _, body = everything(client).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 505 ")
+    assert b"content-type: application/json" in head
+    assert b"x-request-id: mine" in head
+    told = {"error": f"This service speaks HTTP/1.1, not HTTP/{version.decode()}.", "code": "invalid-request"}
+    assert json.loads(body) == told
+    assert "Traceback" not in spam.log()
+
+
 @pytest.mark.parametrize(
     "headers",
     [b"X-Long: " + b"a" * 20_000 + b"\r\n", b"".join(b"X-%d: a\r\n" % i for i in range(101))],

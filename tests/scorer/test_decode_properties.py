@@ -33,6 +33,13 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+def test_of_very_many_missing_columns_the_first_are_named() -> None:
+    columns = tuple(Column(name=f"c{i}", kind="number", dtype="float64") for i in range(1000))
+    with pytest.raises(RequestError, match=r"^Columns 'c0', 'c1', .*, 'c19' and 979 more are missing\.$") as refusal:
+        Decoder(Input(kind="frame", width=1000, columns=columns)).decode([{"c999": 1}])
+    assert refusal.value.pointer == "/0/c0"
+
+
 @pytest.mark.parametrize("spec", [TEXT, ARRAY, FRAME], ids=lambda spec: spec.kind)
 @given(value=JSON)
 @settings(max_examples=300, deadline=None)

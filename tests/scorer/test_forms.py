@@ -7,10 +7,13 @@ import http.client
 import json
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from scorer.body import extract_json
 from tests.scorer.conftest import Serve
 from tests.scorer.image import Image
 from tests.support.service import Service
@@ -71,6 +74,16 @@ def test_a_body_above_the_limit_is_refused_whole_or_in_chunks(spam_image: Image,
 def test_form_that_is_costly_to_read_is_refused(spam: Service, body: bytes) -> None:
     status, answer = _send(spam, body, FORM)
     assert (status, answer["code"]) == (400, "invalid-form")
+
+
+@given(
+    at=st.integers(65_530, 65_540) | st.integers(131_060, 131_080),
+    text=st.text("%4aF+&", max_size=12).map(str.encode) | st.binary(max_size=6),
+)
+@settings(max_examples=300, deadline=None)
+def test_escapes_of_a_long_form_are_read_wherever_they_stand(at: int, text: bytes) -> None:
+    value = b"a" * at + text.replace(b"&", b"%") + b"z"
+    assert extract_json(b"json_args=" + value, FORM) == unquote_to_bytes(value.replace(b"+", b" "))
 
 
 def test_multipart_name_that_is_no_text_is_refused(spam: Service) -> None:

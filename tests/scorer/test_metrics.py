@@ -44,6 +44,15 @@ def test_a_regressor_observes_the_values_that_it_predicts(line_image: Image, ser
         assert _value(line, 'nachlass_predictions_bucket{le="3000.0"}') == 1
 
 
+def test_sum_of_predictions_stays_finite_and_goes_on(line_image: Image, serve: Serve) -> None:
+    with serve(line_image, NACHLASS_WORKERS="2") as line:
+        for rows in ([8e307], [8e307], [8e307], [8e307] * 40, [-8e307], [2000, 3], [2000, 3, *[8e307] * 40]):
+            line.predict(rows)
+        assert _value(line, "nachlass_predictions_count") == 88
+        assert _value(line, 'nachlass_predictions_bucket{le="3000.0"}') == 3
+        assert _value(line, "nachlass_predictions_sum") == pytest.approx(8012)
+
+
 @pytest.mark.parametrize(
     ("method", "body"), [("GET", None), ("GET", "junk"), ("POST", "json_args=text"), ("POST", "\0")]
 )

@@ -54,21 +54,23 @@ def test_the_access_log_tells_each_request_in_a_line(logged: Service) -> None:
     logged.request("POST", "/predict", '{"a": ', {**headers, "X-Request-ID": "mistaken"})
     logged.request("GET", '/no"thing%C3%A4%0A', headers=headers)
     logged.request("GET", "/metadata", headers={"traceparent": f"00-{TRACE}-{PARENT}-00"})
-    told = wait_for(lambda: len(lines := access_lines(logged)) >= 4 and lines)[:4]
+    logged.request("POST", "/predict", "[]", {**JSON, "X-Request-ID": "without-token"})
+    told = wait_for(lambda: len(lines := access_lines(logged)) >= 5 and lines)[:5]
     assert [(line["method"], line["path"], line["status"]) for line in told] == [
         ("POST", "/predict", 200),
         ("POST", "/predict", 400),
         ("GET", '/no"thing\u00e4\n', 404),
         ("GET", "/metadata", 401),
+        ("POST", "/predict", 401),
     ]
-    assert [line["request_id"] for line in told[:2]] == ["of-mine", "mistaken"]
+    assert [told[i]["request_id"] for i in (0, 1, 4)] == ["of-mine", "mistaken", "without-token"]
     assert told[3]["trace_id"] == TRACE
     assert told[0]["client"] == "127.0.0.1"
     assert told[0]["bytes"] > 20
     assert 0 < told[0]["predict_seconds"] <= told[0]["seconds"]
     assert "predict_seconds" not in told[1]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", told[0]["time"])
-    assert len({line["span_id"] for line in told}) == 4
+    assert len({line["span_id"] for line in told}) == 5
     assert not re.search("secret|probabilities|a-token", logged.log())
 
 

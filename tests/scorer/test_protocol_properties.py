@@ -144,6 +144,38 @@ def test_any_npy_is_a_question_or_a_refusal(body: bytes) -> None:
     ask(mlflow(ARRAY), Request(body=body, content_type="application/x-npy"))
 
 
+LENGTHS = (
+    st.sampled_from([0, 1, 2, 2**31, 2**62, 2**63, 2**64, 10**30, 1.0, 2e300]) | st.integers(-2, 4) | st.booleans()
+)
+LITERALS = st.recursive(
+    LENGTHS | st.none() | st.text(max_size=3) | st.binary(max_size=3) | st.complex_numbers(),
+    lambda inner: st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple) | st.sets(LENGTHS, max_size=2),
+    max_leaves=5,
+)
+DTYPES = "<f8 >f4 <f2 <f16 |b1 |u1 <i8 |i1 <c16 |O |V8 <U2 |S0 <M8[s] <f0 f8,i4 8f8 (2,)<f8".split()  # noqa: SIM905 - shorter
+NESTED: list[Any] = [("<f8", (2,)), [("a", "<f8")], [("a", "<f8", (2,))], [("", "|O")], ("<f8", {})]
+DESCRIPTIONS = st.sampled_from([*DTYPES, *NESTED])
+
+
+@given(
+    header=st.fixed_dictionaries(
+        {
+            "descr": DESCRIPTIONS | LITERALS,
+            "fortran_order": st.booleans() | LITERALS,
+            "shape": st.lists(LENGTHS, max_size=3).map(tuple) | LITERALS,
+        },
+        optional={"more": LITERALS},
+    ),
+    size=st.sampled_from([0, 1, 8, 16, 32, 64]),
+)
+@example(header={"descr": "<f8", "fortran_order": False, "shape": (True, 4)}, size=32)
+@example(header={"descr": "<f8", "fortran_order": True, "shape": (0, 2**62)}, size=0)
+@example(header={"descr": "<f8", "fortran_order": False, "shape": (0, 2**40)}, size=0)
+@settings(max_examples=500, deadline=None)
+def test_any_header_of_npy_is_a_question_or_a_refusal(header: dict[str, Any], size: int) -> None:
+    ask(mlflow(ARRAY), Request(body=npy(repr(header), bytes(size)), content_type="application/x-npy"))
+
+
 @pytest.mark.parametrize("dtype", ["<f8", ">f4", "<i2", "<u8", "<f2"])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_arrays_of_numbers_are_read_as_they_are(dtype: str, order: Any) -> None:

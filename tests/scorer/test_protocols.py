@@ -305,6 +305,13 @@ BAD: dict[str, tuple[str, object, str]] = {
 }
 
 
+@pytest.mark.parametrize("length", [131_072, 131_073, 4_000_000])
+def test_long_text_is_answered_as_csv_as_it_is_as_json(named: Service, length: int) -> None:
+    text = "tasty chips, " * (length // 13) + "x" * (length % 13)
+    expected = ask(named, "/invocations", [text])
+    assert ask(named, "/invocations", f'"{text}"\n'.encode(), content_type="text/csv") == expected
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_wrong_input_is_refused_in_the_protocol_s_own_words(named: Service, name: str) -> None:
     path, body, content_type = BAD[name]
@@ -326,6 +333,18 @@ def test_arrays_of_other_things_than_numbers_are_refused(flowers: Service, array
     file = io.BytesIO()
     np.save(file, array)
     assert send(flowers, "/invocations", file.getvalue(), "application/x-npy")[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [("(True, 4)", 32), ("(2, True)", 16), ("(0, 4611686018427387904)", 0), ("(-1, 4)", 32), ("(4.0,)", 32)],
+    ids=["true", "true-column", "huge", "negative", "float"],
+)
+def test_array_whose_shape_is_none_is_refused(flowers: Service, shape: str, size: int) -> None:
+    head = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}".encode()
+    body = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + bytes(size)
+    status, _, answer = send(flowers, "/invocations", body, "application/x-npy")
+    assert (status, json.loads(answer)["error_code"]) == (400, "BAD_REQUEST")
 
 
 def test_an_array_shorter_than_its_shape_is_refused_before_it_takes_memory(flowers: Service) -> None:

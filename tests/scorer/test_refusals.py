@@ -62,10 +62,12 @@ def test_bad_arrays_are_refused_with_the_place_that_is_wrong(flowers: Service, v
     ("change", "pointer", "words"),
     [
         ({"rooms": 5.5}, "/0/rooms", "'rooms': Expected an integer, got 5.5"),
-        ({"rooms": "5"}, "/0/rooms", "Expected an integer, got a string"),
-        ({"area": "120"}, "/0/area", "Expected a number, got a string"),
+        ({"rooms": "5"}, "/0/rooms", "Expected an integer, got '5'."),
+        ({"area": "120"}, "/0/area", "Expected a number, got '120'."),
         ({"town": 5}, "/0/town", "Expected a string, got a number"),
         ({"garden": 1}, "/0/garden", "Expected true or false, got a number"),
+        ({"garden": "ja"}, "/0/garden", "'garden': Expected true or false, got 'ja'."),
+        ({"rooms": 3.0000001}, "/0/rooms", "Expected an integer, got 3.0000001."),
         ({"area": [1]}, "/0/area", "Expected a number, got an array"),
     ],
 )
@@ -82,6 +84,27 @@ def test_a_missing_column_is_named(houses: Service) -> None:
     assert (body["pointer"], body["code"]) == ("/1/area", "missing-column")
 
 
+@pytest.mark.parametrize(
+    ("value", "pointer"),
+    [
+        ([ROW, {"area": 5}], "/1/rooms"),
+        ({"area": 5}, "/rooms"),
+        ({"area": [5]}, "/rooms"),
+        ({"area": {"0": 5}}, "/rooms"),
+        ({"columns": ["area"], "data": [[5]]}, "/columns"),
+        ({"r1": {"area": 5}}, "/r1/rooms"),
+    ],
+    ids=["records", "record", "columns", "nested", "split", "index"],
+)
+def test_all_missing_columns_are_named_at_once(houses: Service, value: Any, pointer: str) -> None:
+    body = _refused(houses.post("/predict", json_body=value))
+    assert body == {
+        "error": "Columns 'rooms', 'town', 'garden' are missing.",
+        "code": "missing-column",
+        "pointer": pointer,
+    }
+
+
 def test_a_missing_column_is_named_where_the_request_has_it(houses: Service) -> None:
     body = _refused(houses.post("/predict", json_body={"r1": ROW, "r/2": {"rooms": 5}}))
     assert (body["pointer"], body["code"]) == ("/r~12/area", "missing-column")
@@ -96,6 +119,27 @@ def test_a_category_that_the_encoder_refuses_is_a_bad_request(houses: Service) -
 @pytest.mark.parametrize("value", [[1], [None], ["a", None], [["a", "b"]], [{"a": "x", "b": "y"}], 5, [[["a"]]], {}])
 def test_what_is_not_a_text_is_refused(spam: Service, value: Any) -> None:
     _refused(spam.post("/predict", json_body=value))
+
+
+@pytest.mark.parametrize(
+    ("body", "literal"),
+    [
+        ('["ä😀", NaN]', "NaN"),
+        ("-Infinity", "-Infinity"),
+        ('{"a": [1, \n Infinity', "Infinity"),
+        ('["NaN", 1', None),
+        ('["\\NaN"]', None),
+        ("[1, nan]", None),
+    ],
+    ids=["behind-wide-characters", "alone", "cut-off", "in-a-text", "behind-an-escape", "in-small-letters"],
+)
+def test_advice_is_given_where_the_literal_is_at_fault(flowers: Service, body: str, literal: str | None) -> None:
+    answer = flowers.request("POST", "/predict", body.encode().decode("latin-1"), {"Content-Type": "application/json"})
+    told = _refused(answer)["error"]
+    if literal is None:
+        assert told.startswith("The input is not JSON: ")
+    else:
+        assert told == f"{literal} is not JSON: send null for a missing value."
 
 
 @pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity"])

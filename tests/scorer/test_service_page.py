@@ -11,7 +11,7 @@ from tests.support.pythons import ROOT
 from tests.support.service import Service
 
 PAGE = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
-KINDS = {"texts": "spam", "numbers without names": "flowers", "named columns": "houses"}
+KINDS = {"texts": "spam", "numbers without names": "flowers", "named columns": "priced"}
 COUNTS = {"one row": 1, "two rows": 2}
 
 

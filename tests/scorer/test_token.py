@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
@@ -118,6 +119,37 @@ def test_each_protocol_refuses_in_its_own_words(guarded: Service) -> None:
     assert guarded.post("/invocations", json_body=["dinner"]).json()["error_code"] == "UNAUTHENTICATED"
     assert set(guarded.post("/score", json_body=["dinner"]).json()) == {"error"}
     assert "token" in guarded.post("/v1/models/spam:predict", json_body={"instances": ["dinner"]}).json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("path", "route", "keys"),
+    [
+        ("/predict", "/predict", {"error", "code"}),
+        ("/invocations/", "/invocations", {"error_code", "message"}),
+        ("/v1/models/spam:predict", "/v1/models/{model}:predict", {"error"}),
+        ("/v2/models/m/infer", "/v2/models/{model}/infer", {"error"}),
+        ("/v2/models/m/versions/1/infer", "/v2/models/{model}/versions/{version}/infer", {"error"}),
+    ],
+    ids=["predict", "invocations", "v1", "v2", "v2-version"],
+)
+def test_request_for_predictions_without_the_token_is_counted_and_has_an_id(
+    guarded: Service, path: str, route: str, keys: set[str]
+) -> None:
+    def counted() -> float:
+        text = guarded.request("GET", "/metrics", headers=bearer(TOKEN)).text
+        found = re.search(
+            rf'^nachlass_requests_total{{route="{re.escape(route)}",status="401"}} (\S+)$', text, re.MULTILINE
+        )
+        return float(found[1]) if found else 0
+
+    before = counted()
+    answer = guarded.request("POST", path, "[]", {"Content-Type": "application/json", "X-Request-ID": "of-mine"})
+    assert answer.status == 401
+    assert answer.headers["x-request-id"] == "of-mine"
+    assert set(answer.json()) == keys
+    assert re.fullmatch("[0-9a-f]{16}-[0-9]+", guarded.request("POST", path, "[]").headers["x-request-id"])
+    assert guarded.request("GET", path).status == guarded.request("POST", f"{path}/x", "[]").status == 401
+    assert counted() == before + 2
 
 
 def test_the_description_says_what_needs_a_token(guarded: Service) -> None:

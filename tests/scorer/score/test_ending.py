@@ -18,6 +18,22 @@ from tests.scorer.score.scoring import command, score
 
 
 @pytest.mark.parametrize(
+    ("variables", "program"),
+    [({}, "score"), ({"NACHLASS_REPOSITORY": "my 100% reviews"}, "nachlass score 'my 100% reviews'")],
+    ids=["image", "command"],
+)
+def test_usage_names_what_was_called(line_image: Image, variables: dict[str, str], program: str) -> None:
+    scored = score(line_image, "--foo", env=variables)
+    assert scored.status == 2
+    assert scored.err.startswith(f"usage: {program} [")
+    assert scored.err.splitlines()[-1] == f"{program}: error: unrecognized arguments: --foo"
+
+
+def test_one_cell_is_one_cell(line_image: Image) -> None:
+    assert "line 2: Expected 1 cell, got 2." in score(line_image, rows="1\n1,2\n").err
+
+
+@pytest.mark.parametrize(
     ("words", "rows", "status", "message"),
     [
         (["--nope"], "", 2, "unrecognized arguments: --nope"),
@@ -25,7 +41,7 @@ from tests.scorer.score.scoring import command, score
         (["nothing.csv"], "", 66, "nothing.csv can't be read: No such file or directory"),
         ([], "", 66, "The standard input is empty."),
         ([], b"\x1f\x8b\x08\x00", 66, "The standard input is compressed by gzip: pipe it through zcat."),
-        ([], "rooms,area\n1,2\n", 66, "The input has no column 'town'. It has: rooms, area."),
+        ([], "rooms,area\n1,2\n", 66, "The input has no columns 'town', 'garden'. It has: rooms, area."),
         ([], "1,2\n", 66, "Expected a header, or 4 cells a line (rooms, area, town, garden); the first has 2."),
         (["--column", "a"], "1,2\n", 2, "The model's columns have names"),
         (

@@ -19,7 +19,8 @@ PAGE = (ROOT / "docs" / "score.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 SESSIONS = [block for block in BLOCKS if block.startswith("$ ")]
 COMMANDS = [block for block in BLOCKS if block.startswith("nachlass ")]
-INPUT = "id,rooms,area,town,garden\n7,3,70.5,Ulm,true\n8,5,,Jena,false\n"
+HEADER = "listing,area_m2,rooms,built,garden_m2,district,heating"
+INPUT = f"{HEADER}\nH1,120,4,1990,200,harbour,gas\nH2,65,,,,mills,\n"
 
 
 def shell(image: Image, directory: Path, script: str) -> subprocess.CompletedProcess[str]:
@@ -28,7 +29,7 @@ def shell(image: Image, directory: Path, script: str) -> subprocess.CompletedPro
     # What they have before the words of the process: DIR, and options of docker; /data is where it is mounted.
     functions = f"""
         process() {{ {process} "$@"; }}
-        nachlass() {{ [ "$1 $2" = "score path/to/repository" ] && shift 2 && process "$@"; }}
+        nachlass() {{ [ "$1 $2" = "score examples/houses" ] && shift 2 && process "$@"; }}
         docker() {{
             while [ "$1" != score ]; do shift; done
             shift
@@ -59,30 +60,30 @@ def test_every_block_is_run_or_is_a_row() -> None:
     assert len(COMMANDS) >= 3
 
 
-def test_commands_of_the_page_predict(house_image: Image, desk: Path) -> None:
+def test_commands_of_the_page_predict(priced_image: Image, desk: Path) -> None:
     for block in COMMANDS:
-        done = shell(house_image, desk, block)
+        done = shell(priced_image, desk, block)
         assert done.returncode == 0, done.stderr
         # Each command says how it ended, and what is said of that is right.
         assert done.stderr.count("2 rows, 0 bad, ") == len(re.findall("^(?:nachlass|docker) ", block, re.MULTILINE))
         assert done.stdout in ("", "all rows are predicted\n")
     predicted = (desk / "predicted.csv").read_text().splitlines()
-    assert predicted[0] == "id,rooms,area,town,garden,prediction"
+    assert predicted[0] == f"{HEADER},prediction"
     assert len(predicted) == 3
     assert (desk / "both.csv").read_text().splitlines()[0].endswith(",prediction,second_prediction")
 
 
-def test_sessions_of_the_page_print_what_they_show(house_image: Image, desk: Path) -> None:
+def test_sessions_of_the_page_print_what_they_show(priced_image: Image, desk: Path) -> None:
     for session in SESSIONS:
         for part in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]:
             line, _, shown = part.partition("\n")
-            assert shell(house_image, desk, line).stdout == shown, line
+            assert shell(priced_image, desk, line).stdout == shown, line
 
 
-def test_bad_row_is_kept_as_the_page_shows(house_image: Image, desk: Path) -> None:
+def test_bad_row_is_kept_as_the_page_shows(priced_image: Image, desk: Path) -> None:
     (shown,) = (json.loads(block) for block in BLOCKS if block.startswith("{"))
-    rows = "rooms,area,town,garden\n3,70.5,Ulm,true\nthree,70.5,Ulm,true\n"
-    assert score(house_image, "--errors", "bad.jsonl", rows=rows, cwd=desk).status == 1
+    rows = "area_m2,rooms,built,garden_m2,district,heating\n120,4,1990,200,harbour,gas\n65,three,,,mills,\n"
+    assert score(priced_image, "--errors", "bad.jsonl", rows=rows, cwd=desk).status == 1
     assert json.loads((desk / "bad.jsonl").read_text()) == shown
 
 
