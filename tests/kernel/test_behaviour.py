@@ -184,6 +184,58 @@ def test_plots_are_in_the_notebook_and_programs_plot_without_jupyter(tmp_path: P
     assert [chosen.text(cell) for cell in (1, 2, 3)] == ["svg\n", "svg\r\n", "svg\n"]
 
 
+TABLE = "import numpy as np\nX = np.arange(60.0).reshape(30, 2)\ny = np.arange(30) % 2\n"
+SEARCH = """
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+print(GridSearchCV(LogisticRegression(), {"C": [0.1, 1, 10]}, n_jobs=2, cv=2).fit(X, y).best_params_)
+"""
+FUNCTION_OF_A_CELL = """
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+def halve(table):
+    return np.asarray(table) / 2
+print(len(cross_val_score(make_pipeline(FunctionTransformer(halve), LogisticRegression()), X, y, n_jobs=2, cv=3)))
+"""
+CLASS_OF_A_CELL = """
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.model_selection import cross_val_score
+class Majority(ClassifierMixin, BaseEstimator):
+    def fit(self, X, y):
+        self.classes_, counts = np.unique(y, return_counts=True)
+        self.most_ = self.classes_[counts.argmax()]
+        return self
+    def predict(self, X):
+        return np.full(len(X), self.most_)
+print(len(cross_val_score(Majority(), X, y, n_jobs=2, cv=3)))
+"""
+PROCESS_POOL = """
+import warnings
+from joblib.externals.loky import ProcessPoolExecutor
+def told():
+    import sys
+    return sorted(name for name in sys.modules if name.partition(".")[0] in {"IPython", "ipykernel", "traitlets"})
+with ProcessPoolExecutor(2) as pool:
+    print(pool.submit(told).result(), pool.submit(len, warnings.filters).result() == len(warnings.filters))
+"""
+
+
+def test_worker_processes_need_nothing_of_jupyter(data_python: Path, tmp_path: Path) -> None:
+    outcome = run_cells(data_python, tmp_path, TABLE, SEARCH, FUNCTION_OF_A_CELL, CLASS_OF_A_CELL, PROCESS_POOL)
+    assert outcome.error is None, outcome.failure.body
+    assert [outcome.text(cell) for cell in (2, 3, 4, 5)] == ["{'C': 0.1}\n", "3\n", "3\n", "[] True\n"]
+
+
+def test_filters_of_warnings_are_those_of_python_and_the_notebook(bare: Path, tmp_path: Path) -> None:
+    shown = "import warnings\nprint(*(each[2].__module__ for each in warnings.filters))"
+    outcome = run_cells(bare, tmp_path, f"{shown}\nwarnings.warn('of a cell')", "warnings.simplefilter('error')", shown)
+    assert set(outcome.text(1).splitlines()[0].split()) == {"builtins"}
+    assert "UserWarning: of a cell" in outcome.text(1)
+    assert set(outcome.text(3).split()) == {"builtins"}
+
+
 # --- Much of everything ----------------------------------------------------------------------------------------------
 
 
