@@ -516,10 +516,13 @@ class CellFailedError(BuildpackError):
         line: str | None,
         traceback: str,
         hint: str | None = None,
+        worker: str | None = None,
         missing_path: str | None = None,
         home: str | None = None,
     ) -> None:
-        where = f"\nThe line that failed:\n    {line}" if line else ""
+        """`worker` is the exception in a process that the cell started, where that is what `exception` comes from."""
+        where = f"\nIn a worker process:\n    {worker}" if worker else ""
+        where += f"\nThe line that failed:\n    {line}" if line else ""
         super().__init__(
             heading=f"{_capital(cell)} of '{notebook}' raised {exception.partition(':')[0]}",
             body=f"{exception}{where}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from nachlass_bp.runner.kernel import ending
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _POINTER_ERROR = "GitLfsPointerError"
 _TRACEBACK_LINES = 60
+_TRACEBACK_LINKS = 4
+_LINK = re.compile(r"^(?:The above exception was the direct cause|During handling of the above exception, another)\b")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +91,7 @@ async def explain(
         cell=cell.name,
         exception=exception,
         line=line,
+        worker=_of_worker(facts, exception),
         traceback=_traceback(cell.content, exception),
         hint=_memory_hint(facts, around)
         or _offline_hint(facts, around)
@@ -148,12 +152,46 @@ def _relative(path: str, tree: Path) -> str:
     return os.path.relpath(path, tree) if Path(path).is_relative_to(tree) else path
 
 
+def _of_worker(facts: dict[str, Any], exception: str) -> str | None:
+    """Return what a worker process said, unless the exception in the notebook says the same."""
+    worker = str(facts.get("worker") or "")
+    return worker if worker and worker != exception.partition("\n")[0] else None
+
+
 def _traceback(cell: Any, exception: str) -> str:
     """Return the frames as the cell shows them: nbclient's own text repeats the cell and all that it printed."""
     shown = [output for output in cell.outputs if output.output_type == "error"]
-    lines = _ANSI.sub("", "\n".join(shown[-1].traceback) if shown else "").strip("\n").splitlines()
-    text = "\n".join(lines[-_TRACEBACK_LINES:]).strip("\n")
-    return text.removesuffix(exception).rstrip("\n")  # The message itself stands below.
+    text = _ANSI.sub("", "\n".join(shown[-1].traceback) if shown else "").strip("\n")
+    return _shortened(text).removesuffix(exception).rstrip("\n")  # The message itself stands below.
+
+
+def _shortened(text: str) -> str:
+    """Leave out the middle of what is too long, of each exception in the chain by itself.
+
+    An exception's head has the notebook's own line, and its end the place where it was raised and its message.
+    """
+    lines = text.splitlines()
+    if len(lines) <= _TRACEBACK_LINES:
+        return text
+    starts = [0, *(number for number, line in enumerate(lines) if _LINK.match(line)), len(lines)]
+    links = [lines[start:end] for start, end in itertools.pairwise(starts)]
+    room = _TRACEBACK_LINES // min(len(links), _TRACEBACK_LINKS)
+    if len(links) > _TRACEBACK_LINKS:  # The first one is what began it.
+        middle = links[1 : 1 - _TRACEBACK_LINKS]
+        links = [links[0], [_left_out(sum(map(len, middle))), ""], *links[1 - _TRACEBACK_LINKS :]]
+    return "\n".join(line for link in links for line in _without_middle(link, room))
+
+
+def _without_middle(lines: list[str], room: int) -> list[str]:
+    if len(lines) <= room:
+        return lines
+    head = room // 3
+    tail = room - head
+    return [*lines[:head], _left_out(len(lines) - room), *lines[-tail:]]
+
+
+def _left_out(count: int) -> str:
+    return f"… ({count} lines left out)"
 
 
 def _memory_hint(facts: dict[str, Any], around: Circumstances) -> str | None:

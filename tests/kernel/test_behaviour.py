@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -234,6 +235,61 @@ def test_filters_of_warnings_are_those_of_python_and_the_notebook(bare: Path, tm
     assert set(outcome.text(1).splitlines()[0].split()) == {"builtins"}
     assert "UserWarning: of a cell" in outcome.text(1)
     assert set(outcome.text(3).split()) == {"builtins"}
+
+
+UNREADABLE_IN_WORKERS = """
+from joblib import Parallel, delayed
+class Absent:
+    def __reduce__(self):
+        return __import__, ("absent_from_workers",)
+Parallel(n_jobs=2)(delayed(id)(Absent()) for _ in range(2))
+"""
+
+
+def test_what_a_worker_process_said_is_told(data_python: Path, tmp_path: Path) -> None:
+    failure = run_cells(data_python, tmp_path, UNREADABLE_IN_WORKERS).failure
+    assert failure.heading == "Code cell 1 of 1 (In [1]) of 'x.ipynb' raised BrokenProcessPool"
+    assert failure.body.splitlines()[1:] == [
+        "In a worker process:",
+        "    ModuleNotFoundError: No module named 'absent_from_workers'",
+        "The line that failed:",
+        "    Parallel(n_jobs=2)(delayed(id)(Absent()) for _ in range(2))",
+    ]
+    assert failure.details is not None
+    lines = failure.details.splitlines()
+    assert len(lines) < 70
+    assert lines[1].startswith("_RemoteTraceback")
+    assert "ModuleNotFoundError: No module named 'absent_from_workers'" in lines
+    assert any(re.match(r"-+> \d+ Parallel\(n_jobs=2\)", line) for line in lines)
+
+
+def test_exception_of_a_worker_process_that_the_cell_raises_is_told_once(bare: Path, tmp_path: Path) -> None:
+    cell = """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+def divide(x):
+    return 1 / x
+ProcessPoolExecutor(1, multiprocessing.get_context("fork")).submit(divide, 0).result()
+"""
+    failure = run_cells(bare, tmp_path, cell).failure
+    assert failure.body.splitlines()[:2] == ["ZeroDivisionError: division by zero", "The line that failed:"]
+
+
+def test_long_traceback_keeps_its_two_ends_and_the_cause(bare: Path, tmp_path: Path) -> None:
+    steps = "\n\n".join(f"def step_{n}():\n    step_{n + 1}()" for n in range(30))
+    cell = (
+        f"{steps}\n\ndef step_30():\n    raise ValueError('deep')\n\ntry:\n    step_0()\nexcept ValueError as error:\n"
+    )
+    failure = run_cells(bare, tmp_path, f"{cell}    raise RuntimeError('no model') from error").failure
+    assert failure.details is not None
+    lines = failure.details.splitlines()
+    assert len(lines) < 70
+    assert lines[1].startswith("ValueError ")
+    assert any(line.startswith("Cell In[1], line ") for line in lines[:4])
+    assert any(line.endswith(" lines left out)") for line in lines)
+    assert "ValueError: deep" in lines
+    assert any(line.startswith("RuntimeError ") for line in lines)
+    assert any(line.strip().endswith("raise RuntimeError('no model') from error") for line in lines)
 
 
 # --- Much of everything ----------------------------------------------------------------------------------------------
