@@ -17,6 +17,7 @@ from nachlass_cli.environment import (
     phase_variables,
     platform_variables,
     warn_of_settings_left_out,
+    warn_of_unknown_settings,
     with_platform_variables,
     write_platform_directory,
 )
@@ -47,6 +48,7 @@ def build(options: BuildOptions, supervisor: Supervisor) -> tuple[Workspace, Bui
     buildpack = find_buildpack()
     project = read_project(repository)
     interpreter, wish = choose_interpreter(options.python, repository)
+    variables = platform_variables(options, project)
     workspace = open_workspace(repository, options.output)
     with locked(workspace) as lock:
         output.step(f"[Building {repository.name}]\nOutput: {workspace.root}")
@@ -55,7 +57,7 @@ def build(options: BuildOptions, supervisor: Supervisor) -> tuple[Workspace, Bui
         selection = select_files(repository, project, options.include, workspace.root)
         python = path_directory(interpreter, workspace.python)
         _describe_interpreter(interpreter, wish)
-        variables = platform_variables(options, project)
+        warn_of_unknown_settings(project)
         warn_of_settings_left_out(variables)
         write_platform_directory(workspace, variables, options.bindings)
         commit = commit_variables(repository, selection, options.include)

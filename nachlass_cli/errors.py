@@ -5,6 +5,8 @@ Imports nothing from `nachlass_cli`, so that any module may raise from it. Each 
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -174,6 +176,22 @@ class BindingError(CliError):
             "  printf nachlass > database/type\n"
             "  printf 's3cret' > database/DATABASE_PASSWORD\n"
             "  nachlass build PATH --binding database",
+        )
+
+
+class SettingUnknownError(CliError):
+    """--env has a name that looks like a setting and is none."""
+
+    reference = "setting-unknown"
+
+    def __init__(self, name: str, *, near: str | None, known: Sequence[str]) -> None:
+        guess = f"Did you mean {near}? " if near else ""
+        super().__init__(
+            heading=f"--env sets {name}, which no build knows",
+            body="nachlass would have to ignore it.",
+            advice=f"{guess}The settings of a build are:\n"
+            + textwrap.fill(", ".join(known), width=100, initial_indent="  ", subsequent_indent="  ")
+            + "\nThose of the service go into the shell that starts it:\n  NACHLASS_…=… nachlass serve PATH",
         )
 
 
