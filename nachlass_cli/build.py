@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import importlib.metadata
+import os
 from pathlib import Path
 
 from nachlass_cli import host, layers, output, snapshot
@@ -97,8 +98,21 @@ def find_repository(given: str) -> Path:
     """
     path = Path(given).expanduser()
     if not path.is_dir():
-        raise RepositoryNotFoundError(given, is_file=path.is_file())
+        is_file = path.is_file()
+        raise RepositoryNotFoundError(given, is_file=is_file, root=_root_of(given) if is_file else None)
     return path.resolve()
+
+
+def _root_of(file: str) -> str:
+    """Return the directory that a file most probably belongs to, written as the file was.
+
+    It is the nearest one above that has a requirements.txt, not beyond a git repository's root, or else that root.
+    """
+    above = list(Path(os.path.abspath(Path(file).expanduser())).parents)  # noqa: PTH100 - links stay as they are
+    last = next((place for place in above if (place / ".git").exists()), None)
+    inner = above if last is None else above[: above.index(last) + 1]
+    root = next((place for place in inner if (place / "requirements.txt").is_file()), last or above[0])
+    return str(root) if Path(file).expanduser().is_absolute() else os.path.relpath(root)
 
 
 def _prepare(workspace: Workspace, repository: Path, selection: Selection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ def explain(failure: dict[str, Any], situation: Situation) -> CliError | None:
                 return explained
     if situation.lfs_pointers and not told:
         names = f"'{name_some(situation.lfs_pointers)}'"
-        return FileNotFetchedError(names, tool="git-lfs", command=f"cd '{situation.repository}' && git lfs pull")
+        return FileNotFetchedError(names, tool="git-lfs", command=f"{_inside(situation)}git lfs pull")
     return None
 
 
@@ -89,10 +90,16 @@ def _explain_in_repository(relative: str, situation: Situation) -> Iterator[CliE
         yield FileLeftOutError(relative, rule=rule, tracked_by_git=situation.selection.by_git)
     elif pointer.is_file():
         name = os.path.relpath(pointer, repository)
-        yield FileNotFetchedError(f"'{relative}'", tool="DVC", command=f"cd '{repository}' && dvc pull '{name}'")
+        yield FileNotFetchedError(
+            f"'{relative}'", tool="DVC", command=f"{_inside(situation)}dvc pull {shlex.quote(name)}"
+        )
     elif submodule := _submodule_above(relative, situation.selection):
-        command = f"cd '{repository}' && git submodule update --init '{submodule}'"
+        command = f"{_inside(situation)}git submodule update --init {shlex.quote(submodule)}"
         yield FileNotFetchedError(f"'{relative}'", tool="a git submodule", command=command)
+
+
+def _inside(situation: Situation) -> str:
+    return f"cd {shlex.quote(str(situation.repository))} && "
 
 
 def _submodule_above(relative: str, selection: Selection) -> str | None:

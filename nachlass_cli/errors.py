@@ -5,6 +5,8 @@ Imports nothing from `nachlass_cli`, so that any module may raise from it. Each 
 
 from __future__ import annotations
 
+import os
+import shlex
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,24 +39,29 @@ class RepositoryNotFoundError(CliError):
 
     reference = "repository-not-found"
 
-    def __init__(self, given: str, *, is_file: bool) -> None:
+    def __init__(self, given: str, *, is_file: bool, root: str | None = None) -> None:
+        """`root` is the directory that a file most probably belongs to, as the person would write it."""
         if "://" in given or given.startswith("git@"):
             body = "nachlass builds a directory on this machine, and this looks like an address."
             advice = "Clone it first, then build the clone:\n  git clone ADDRESS\n  nachlass build DIRECTORY"
         elif is_file:
             body = "It is a file. nachlass builds a whole directory: notebooks, modules, data and requirements.txt."
-            advice = f"Give the directory, and name the notebook as an option:\n  {_example_with_notebook(given)}"
+            advice = "Give the directory, and name the notebook as an option:\n  " + _example_with_notebook(
+                given, root or str(Path(given).parent)
+            )
         else:
             body = "There is no such directory."
             advice = "Check the spelling and the directory that you are in (pwd)."
         super().__init__(heading=f"'{given}' isn't a repository", body=body, advice=advice)
 
 
-def _example_with_notebook(given: str) -> str:
-    path = Path(given)
-    if path.suffix != ".ipynb":
-        return f"nachlass build '{path.parent}'"
-    return f"nachlass build '{path.parent}' --notebooks '{path.name}'"
+def _example_with_notebook(given: str, root: str) -> str:
+    command = f"nachlass build {shlex.quote(root)}"
+    if Path(given).suffix != ".ipynb":
+        return command
+    # Not through links: a notebook is listed by the name that it has in the repository.
+    name = os.path.relpath(os.path.expanduser(given), os.path.expanduser(root))  # noqa: PTH111 - of strings, as above
+    return f"{command} --notebooks {shlex.quote(name)}"
 
 
 class OutputUnusableError(CliError):
@@ -205,7 +212,7 @@ class NotDetectedError(CliError):
             heading="nachlass doesn't know which notebooks to run",
             body=_detected(repository, reason),
             advice="Name the notebooks, in the order in which they run:\n"
-            f"  nachlass build '{repository}' --notebooks 01-features.ipynb,02-model.ipynb\n"
+            f"  nachlass build {shlex.quote(str(repository))} --notebooks 01-features.ipynb,02-model.ipynb\n"
             "Or set NACHLASS_NOTEBOOKS in project.toml, so that every platform finds them.",
         )
 
@@ -239,9 +246,9 @@ class NoStageError(CliError):
             '  with open(os.environ["NACHLASS_STAGE_FILE"], "wb") as file:\n'
             "      cloudpickle.dump(model, file)\n"
             "If it writes the model to a file already, name that:\n"
-            f"  nachlass build '{repository}' --env NACHLASS_STAGES=train.ipynb=model.joblib\n"
+            f"  nachlass build {shlex.quote(str(repository))} --env NACHLASS_STAGES=train.ipynb=model.joblib\n"
             "If an installed package saves the stages, name the notebooks in the order in which they run:\n"
-            f"  nachlass build '{repository}' --notebooks …",
+            f"  nachlass build {shlex.quote(str(repository))} --notebooks …",
         )
 
 
@@ -355,7 +362,7 @@ class NothingBuiltError(CliError):
         super().__init__(
             heading=f"Nothing has been built for '{given}'",
             body=f"It is neither the output directory of a build that succeeded, nor a repository with one at:\n{looked_at}",
-            advice=f"Build it first:\n  nachlass build '{given}'\nIf you built it with --output DIR, serve that DIR.",
+            advice=f"Build it first:\n  nachlass build {shlex.quote(str(given))}\nIf you built it with --output DIR, serve that DIR.",
         )
 
 
@@ -368,7 +375,7 @@ class CacheMissingError(CliError):
         super().__init__(
             heading="Nothing is built yet, so that nothing is kept",
             body=f"'{given}' is neither an output directory with a stage cache, nor a repository with one in:\n{looked_at}",
-            advice=f"Run a build first:\n  nachlass build '{given}'\n"
+            advice=f"Run a build first:\n  nachlass build {shlex.quote(str(given))}\n"
             "If you built it with --output DIR, give the same option here. With NACHLASS_CACHE=off nothing is kept.",
         )
 

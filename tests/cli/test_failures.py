@@ -94,7 +94,7 @@ def test_git_lfs_pointers_are_named_before_and_after(nachlass: Nachlass, reposit
 def test_a_dvc_pointer_is_explained(nachlass: Nachlass, repository: Path) -> None:
     write(repository, {"data/big.parquet.dvc": "outs: []"})
     finished = build_missing(nachlass, repository, "$PWD/data/big.parquet")
-    assert "dvc pull 'data/big.parquet.dvc'" in finished.err
+    assert f"cd '{repository}' && dvc pull data/big.parquet.dvc\n" in finished.err
 
 
 def test_a_pointer_that_the_buildpack_has_explained_is_not_explained_twice(
