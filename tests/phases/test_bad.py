@@ -407,6 +407,25 @@ def test_network_of_a_notebook_that_has_none(workshop: Workshop, tmp_path: Path,
     assert "  NACHLASS_OFFLINE=0 " in log
 
 
+PREPARE = "from sklearn.decomposition import PCA\nprepare = PCA(1).fit(X)"
+SAVE_PREPARE = SAVE.replace("model", "prepare")
+WHOLE = "from sklearn.pipeline import make_pipeline\nmodel = make_pipeline(PCA(1), LogisticRegression()).fit(X, y)"
+
+
+def test_last_stage_that_is_the_whole_pipeline_already(workshop: Workshop, tmp_path: Path) -> None:
+    notebooks = {
+        "01-prep.ipynb": [*TRAIN[:2], PREPARE, SAVE_PREPARE],
+        "02-model.ipynb": [*TRAIN[:2], PREPARE, WHOLE, SAVE],
+    }
+    repository = write_repository(tmp_path / "r", notebooks)
+    log = failure(workshop, repository, {"NACHLASS_NOTEBOOKS": "01-prep.ipynb,02-model.ipynb"})
+    assert "X has 1 features, but PCA is expecting 2 features" in log
+    assert "A stage is given what the stage before it returns, here that of '01-prep.ipynb'" in log
+    assert "'02-model.ipynb' saves a whole pipeline, which prepares the data by itself, list that notebook alone" in log
+    alone = workshop.build(repository, {"NACHLASS_NOTEBOOKS": "02-model.ipynb"})
+    assert alone.exit_code == 0, alone.output
+
+
 def test_file_of_a_notebook_that_does_not_run(workshop: Workshop, tmp_path: Path) -> None:
     notebooks = {
         "01-prepare.ipynb": ["import pathlib", "pathlib.Path('rows.csv').write_text('a,b')"],
