@@ -21,10 +21,14 @@ class BuildpackError(Exception):
     """A failure we foresaw: what happened, why it matters, what to do next.
 
     `details` is someone else's text (a traceback, pip's output), shown before ours and never re-wrapped. `notebook`,
-    `missing_path` and `home` (what the notebook saw as HOME) go into the failure report for the platform.
+    `missing_path`, `missing_as_written` (as the notebook has it) and `home` (what the notebook saw as HOME) go into the
+    failure report for the platform. `yields_advice`: a platform that sees the person's own files may know better what
+    to do.
     """
 
     reference: ClassVar[str]
+    missing_as_written: str | None = None
+    yields_advice: bool = False
 
     def __init__(  # noqa: PLR0913 - what a message is made of
         self,
@@ -349,6 +353,7 @@ class NotebookMissingError(BuildpackError):
             notebook=notebook,
             missing_path=notebook,
         )
+        self.yields_advice = True
 
 
 class NotebookUnreadableError(BuildpackError):
@@ -518,7 +523,9 @@ class CellFailedError(BuildpackError):
         hint: str | None = None,
         worker: str | None = None,
         missing_path: str | None = None,
+        missing_as_written: str | None = None,
         home: str | None = None,
+        yields_advice: bool = False,
     ) -> None:
         """`worker` is the exception in a process that the cell started, where that is what `exception` comes from."""
         where = f"\nIn a worker process:\n    {worker}" if worker else ""
@@ -533,6 +540,8 @@ class CellFailedError(BuildpackError):
             missing_path=missing_path,
             home=home,
         )
+        self.missing_as_written = missing_as_written
+        self.yields_advice = yields_advice
 
 
 class KernelDiedError(BuildpackError):

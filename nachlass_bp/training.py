@@ -271,6 +271,7 @@ class _Trainer:
         others = {each: line for each, line in notebooks.naming(name, self._room.context.app_dir) if each not in listed}
         if others:
             error.advice = notebooks.advice_to_list(name, others, listed)
+            error.yields_advice = False
 
     def _say_saved(self, job: execution.Job, result: execution.Run) -> None:
         peak = f", at most {size_text(result.peak_bytes)} of memory" if result.peak_bytes else ""

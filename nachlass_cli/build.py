@@ -12,7 +12,13 @@ from nachlass_cli import host, layers, output, snapshot
 from nachlass_cli.app_copy import copy_app, lfs_pointers
 from nachlass_cli.arguments import BuildOptions
 from nachlass_cli.buildpack import PhaseContext, find_buildpack, run_build, run_detect
-from nachlass_cli.diagnosis import Situation, explain, read_failure
+from nachlass_cli.diagnosis import (
+    Situation,
+    advice_left_to_us,
+    explain_missing,
+    explain_pointers,
+    read_failure,
+)
 from nachlass_cli.environment import (
     commit_variables,
     phase_variables,
@@ -143,10 +149,14 @@ def _run_phases(context: PhaseContext, supervisor: Supervisor, situation: Situat
     if status == 0:
         return
     failure = read_failure(workspace.report)
-    explained = explain(failure, situation) if failure is not None else PhaseCrashedError("build", status)
-    if explained is not None:
-        raise explained
-    raise BuildFailedError
+    if failure is None:
+        raise PhaseCrashedError("build", status)
+    explained = explain_missing(failure, situation)
+    if explained is None:
+        if advice := advice_left_to_us(failure):
+            output.step(advice)
+        explained = explain_pointers(failure, situation)
+    raise BuildFailedError if explained is None else explained
 
 
 def _keep_finished_layers(workspace: Workspace) -> None:

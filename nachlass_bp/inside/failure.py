@@ -42,14 +42,16 @@ def describe_error() -> str:
 
     `type`, `message`; `line` and `line_number`, where in the failing cell (null if not known); `module`, `module_file`
     and `module_line`, where it was raised if that is not in a cell; `filename`, the absolute path of a file that does
-    not exist, if that is what it or one of its causes is about; `worker`, the last line of the traceback that came from
-    a worker process, if one did; `network`, whether one of them says that a connection failed; `dvc`, whether DVC would
-    have that file; `memory`, whether it or one of its causes says that memory has run out.
+    not exist, if that is what it or one of its causes is about, and `written`, as the notebook has it; `worker`, the
+    last line of the traceback that came from a worker process, if one did; `network`, whether one of them says that a
+    connection failed; `dvc`, whether DVC would have that file; `memory`, whether it or one of its causes says that
+    memory has run out.
     """
     error = _LastRun.error
     if error is None:
         return "{}"
-    missing = _missing_file(error)
+    written = _missing_file(error)
+    missing = os.path.abspath(written) if written is not None else None  # noqa: PTH100 - relative to the cell's cwd
     return json.dumps(
         {
             "type": type(error).__name__,
@@ -60,6 +62,7 @@ def describe_error() -> str:
             "network": any(_is_of_network(link) for link in _chain(error)),
             "memory": any(isinstance(link, MemoryError) for link in _chain(error)),
             "filename": missing,
+            "written": written,
             "dvc": missing is not None and _is_tracked_by_dvc(Path(missing)),
         }
     )
@@ -107,7 +110,7 @@ def _place_in_module(error: BaseException) -> dict[str, Any]:
 def _missing_file(error: BaseException) -> str | None:
     for link in _chain(error):
         if isinstance(link, OSError) and link.errno == errno.ENOENT and isinstance(link.filename, str | bytes):
-            return os.path.abspath(os.fsdecode(link.filename))  # noqa: PTH100 - of a str, relative to the cell's cwd.
+            return os.fsdecode(link.filename)
     return None
 
 

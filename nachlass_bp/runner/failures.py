@@ -85,6 +85,12 @@ async def explain(
     missing = facts.get("filename")
     if missing and facts.get("dvc"):
         return _pointer(notebook, cell.name, _relative(missing, tree), "DVC", "dvc pull")
+    hint = (
+        _memory_hint(facts, around)
+        or _offline_hint(facts, around)
+        or _variable_hint(error, facts)
+        or _import_hint(error)
+    )
     exception = f"{error.ename}: {_ANSI.sub('', str(error.evalue))}".rstrip(": ")
     return CellFailedError(
         notebook=notebook.name,
@@ -93,12 +99,11 @@ async def explain(
         line=line,
         worker=_of_worker(facts, exception),
         traceback=_traceback(cell.content, exception),
-        hint=_memory_hint(facts, around)
-        or _offline_hint(facts, around)
-        or _variable_hint(error, facts)
-        or _hint(error, missing, tree),
+        hint=hint or _missing_hint(facts, around),
         missing_path=str(missing) if missing else None,
+        missing_as_written=str(facts["written"]) if missing else None,
         home=str(around.home),
+        yields_advice=bool(missing) and hint is None,
     )
 
 
@@ -230,16 +235,28 @@ def _variable_hint(error: CellExecutionError, facts: dict[str, Any]) -> str | No
     )
 
 
-def _hint(error: CellExecutionError, missing: str | None, tree: Path) -> str | None:
-    if error.ename in {"ModuleNotFoundError", "ImportError"}:
+def _import_hint(error: CellExecutionError) -> str | None:
+    if error.ename not in {"ModuleNotFoundError", "ImportError"}:
+        return None
+    return (
+        "If it is a package, add it to requirements.txt. If it is a module of your repository, commit it;\n"
+        "notebooks find modules in their own directory and in the repository's root."
+    )
+
+
+def _missing_hint(facts: dict[str, Any], around: Circumstances) -> str | None:
+    missing = facts.get("filename")
+    if not missing:
+        return None
+    if Path(missing).is_relative_to(around.tree):
         return (
-            "If it is a package, add it to requirements.txt. If it is a module of your repository, commit it;\n"
-            "notebooks find modules in their own directory and in the repository's root."
+            f"'{_relative(missing, around.tree)}' isn't in what this build was given. Commit it, or let an earlier\n"
+            "notebook of the list write or download it."
         )
-    if missing:
-        name = _relative(missing, tree)
-        return (
-            f"'{name}' isn't in what this build was given. Commit it, or let an earlier notebook of the list write\n"
-            "or download it. A path outside the repository doesn't exist in a build."
-        )
-    return None
+    in_home = Path(missing).is_relative_to(around.home)
+    # Where the build keeps its directories is nobody's business: as the author knows it.
+    name = f"~/{os.path.relpath(missing, around.home)}" if in_home else facts["written"]
+    return (
+        f"'{name}' lies outside the repository, and a build has nothing but the repository. Move the file into it and\n"
+        "change the path in the notebook, or let the notebook write or download it."
+    )

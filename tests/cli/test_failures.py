@@ -73,6 +73,26 @@ def test_a_file_beside_the_repository_is_explained(nachlass: Nachlass, repositor
     assert str(repository.parent / "shared/rows.csv") in finished.err
 
 
+def test_a_file_beside_the_repository_is_named_as_the_notebook_has_it(nachlass: Nachlass, repository: Path) -> None:
+    write(repository.parent, {"shared/rows.csv": ""})
+    more = ', "missing_as_written": "../../shared/rows.csv"'
+    finished = build_missing(nachlass, repository, "$CNB_LAYERS_DIR/stages/shared/rows.csv", more=more)
+    assert "[Error: '../../shared/rows.csv' lies outside the repository]" in finished.err
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [("$PWD/data/rows.csv", []), ("$PWD/data/never-was.csv", ["", "Commit it.", "", "Reference: cell-failed"])],
+    ids=["known better", "not known better"],
+)
+def test_advice_of_the_buildpack_is_given_where_the_command_has_none(
+    nachlass: Nachlass, repository: Path, missing: str, said: list[str]
+) -> None:
+    finished = build_missing(nachlass, repository, missing, more=', "advice": "Commit it."')
+    assert finished.out.splitlines()[-len(said) - 1 :] == ["its own words", *said]
+    assert finished.err.count("[Error: ") == (not said)
+
+
 def test_a_file_of_the_real_home_is_explained(nachlass: Nachlass, repository: Path) -> None:
     write(nachlass.home, {"datasets/rows.csv": ""})
     finished = build_missing(

@@ -407,6 +407,32 @@ def test_network_of_a_notebook_that_has_none(workshop: Workshop, tmp_path: Path,
     assert "  NACHLASS_OFFLINE=0 " in log
 
 
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("open('../outside.csv')", "'../outside.csv' lies outside the repository, and a build has nothing but"),
+        ("open(os.path.expanduser('~/rows.csv'))", "'~/rows.csv' lies outside the repository, and a build has"),
+    ],
+    ids=["beside", "home"],
+)
+def test_file_outside_the_repository_is_named_as_the_author_knows_it(
+    workshop: Workshop, tmp_path: Path, cell: str, said: str
+) -> None:
+    log = failure(workshop, repository_of(tmp_path, "import os", cell, *LOGISTIC_REGRESSION))
+    assert said in log
+    assert "isn't in what this build was given" not in log
+
+
+def test_advice_about_a_missing_file_is_left_to_who_sees_the_persons_files(workshop: Workshop, tmp_path: Path) -> None:
+    repository = repository_of(tmp_path, "open('../outside.csv')", *LOGISTIC_REGRESSION)
+    built = workshop.build(repository, {"NACHLASS_REPOSITORY": "/home/ada/spam"})
+    assert built.exit_code == 1
+    assert built.output.endswith("The line that failed:\n    open('../outside.csv')\n")
+    report = json.loads((workshop.report / "failure.json").read_text())
+    assert report["missing_as_written"] == "../outside.csv"
+    assert report["advice"].startswith("'../outside.csv' lies outside the repository")
+
+
 PREPARE = "from sklearn.decomposition import PCA\nprepare = PCA(1).fit(X)"
 SAVE_PREPARE = SAVE.replace("model", "prepare")
 WHOLE = "from sklearn.pipeline import make_pipeline\nmodel = make_pipeline(PCA(1), LogisticRegression()).fit(X, y)"
