@@ -257,11 +257,37 @@ def advice_to_list(file: str, others: Mapping[str, str], listed: Sequence[str]) 
         others: Notebooks that don't run, each with its line that names the file.
         listed: Those that run.
     """
-    shown = "\n".join(f"  {name}: {line[:_LONGEST_LINE]}" for name, line in list(others.items())[:_MOST_SHOWN])
     names = [*list(others)[:_MOST_SHOWN], *listed]
     return (
         f"'{file}' isn't in what this build was given. These notebooks name it, and they aren't among those that run:\n"
-        f"{shown}\nIf one of them makes it, list it, in the order in which they run:\n"
+        f"{_shown(others)}\nIf one of them makes it, list it, in the order in which they run:\n{_as_setting(names)}"
+    )
+
+
+def advice_to_reorder(file: str, later: Mapping[str, str], listed: Sequence[str], failed: str) -> str:
+    """Return the advice to run notebooks that may make a missing file before the one that asks for it.
+
+    Args:
+        file: The name of the file.
+        later: Notebooks that run after it, each with its line that names the file.
+        listed: All that run.
+        failed: The one that asks for it.
+    """
+    first = list(later)[:_MOST_SHOWN]
+    rest = [name for name in listed if name not in first]
+    names = [*rest[: rest.index(failed)], *first, *rest[rest.index(failed) :]]
+    return (
+        f"'{file}' isn't in what this build was given. These notebooks mention it, and they come later in the list:\n"
+        f"{_shown(later)}\nIf one of them makes it, it has to run before '{failed}':\n{_as_setting(names)}"
+    )
+
+
+def _shown(lines: Mapping[str, str]) -> str:
+    return "\n".join(f"  {name}: {line[:_LONGEST_LINE]}" for name, line in list(lines.items())[:_MOST_SHOWN])
+
+
+def _as_setting(names: Sequence[str]) -> str:
+    return (
         f"  NACHLASS_NOTEBOOKS={','.join(names)}\n"
         f"or, in pyproject.toml:\n  [tool.nachlass]\n  notebooks = {json.dumps(names, ensure_ascii=False)}"
     )
