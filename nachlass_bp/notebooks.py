@@ -29,6 +29,7 @@ from nachlass_bp.errors import (
 )
 
 STAGE_VARIABLES = ("NACHLASS_STAGE_FILE", "S2I_PIPELINE_STAGE_SAVE_FILE")
+_LIKE_A_STAGE_VARIABLE = re.compile(r"\b(?:NACHLASS|S2I)_?\w*STAGE\w*", re.IGNORECASE)
 _LONGEST_LINE, _MOST_SHOWN = 100, 3
 _PRUNED = {"node_modules", "site-packages", "__pycache__", "venv", "env"}
 
@@ -88,6 +89,12 @@ class Notebook:
     def code_cells(self) -> list[Any]:
         """The cells that run."""
         return [cell for cell in self.content.cells if cell.cell_type == "code"]
+
+
+def misspelt_stage_variable(code: str) -> str | None:
+    """Return the first name in `code` that looks like the variable with the path for the stage, but isn't it."""
+    meant = {*STAGE_VARIABLES, "NACHLASS_STAGES"}
+    return next((name for name in _LIKE_A_STAGE_VARIABLE.findall(code) if name not in meant), None)
 
 
 def resolve(configuration: Configuration, app_dir: Path) -> list[Notebook]:

@@ -264,7 +264,10 @@ class _Trainer:
 
     def _name_who_may_make(self, error: CellFailedError, failed: str) -> None:
         """Advise to list the notebooks that name a missing file, if they don't run, or to run them before `failed`."""
-        if error.missing_path is None or (error.missing_as_written or "").startswith(".."):
+        if error.missing_path is None:
+            return
+        is_inside = Path(error.missing_path).is_relative_to(self.desk.tree().root)
+        if not is_inside and not Path(error.missing_as_written or "").is_absolute():
             return  # No notebook leaves a file beside the repository; and who names that may need it as well.
         listed = [*dict.fromkeys(notebook.name for notebook in self._to_run)]
         name = Path(error.missing_path).name
@@ -329,8 +332,17 @@ class _Trainer:
             notebook=last.name,
             cell_count=len(last.code_cells),
             others=others,
-            hint=self._hints.last,
+            hint=self._slip() or self._hints.last,
         )
+
+    def _slip(self) -> str | None:
+        """Say which notebook misspells the variable that it meant to find the stage's path in, the last one first."""
+        for notebook in reversed(self._to_run):
+            code = "\n".join(str(cell.source) for cell in notebook.code_cells)
+            if name := notebooks.misspelt_stage_variable(code):
+                right = notebooks.STAGE_VARIABLES[0]
+                return f"'{notebook.name}' names {name}, which nobody sets. The variable is {right}."
+        return None
 
 
 def _place(stage_file: Path, sav: Path) -> None:

@@ -237,28 +237,39 @@ class NoStageError(CliError):
 
     reference = "no-stage"
 
-    def __init__(self, repository: Path, *, reason: str) -> None:
+    def __init__(
+        self, repository: Path, *, reason: str, notebooks: Sequence[str], misspelt: tuple[str, str] | None
+    ) -> None:
+        """`notebooks` are all that there are; `misspelt` is one of them and what it has in place of the variable."""
+        command = f"nachlass build {shlex.quote(str(repository))}"
+        setting = shlex.quote(f"NACHLASS_STAGES={notebooks[-1] if notebooks else 'train.ipynb'}=model.joblib")
+        listed = shlex.quote(notebooks[0]) if len(notebooks) == 1 else "…"
+        slip = ""
+        if misspelt is not None:
+            slip = f"'{misspelt[0]}' names {misspelt[1]}, which nobody sets. The variable is NACHLASS_STAGE_FILE:\n\n"
         super().__init__(
             heading="None of the notebooks saves a pipeline stage",
             body=_detected(repository, reason),
-            advice="Save the fitted model in the last cell of the notebook that trains it:\n"
+            advice=f"{slip}Save the fitted model in the last cell of the notebook that trains it:\n"
             "  import os, cloudpickle\n"
             '  with open(os.environ["NACHLASS_STAGE_FILE"], "wb") as file:\n'
             "      cloudpickle.dump(model, file)\n"
             "If it writes the model to a file already, name that:\n"
-            f"  nachlass build {shlex.quote(str(repository))} --env NACHLASS_STAGES=train.ipynb=model.joblib\n"
+            f"  {command} --env {setting}\n"
             "If an installed package saves the stages, name the notebooks in the order in which they run:\n"
-            f"  nachlass build {shlex.quote(str(repository))} --notebooks …",
+            f"  {command} --notebooks {listed}",
         )
 
 
-def not_detected(repository: Path, reason: str) -> CliError:
+def not_detected(
+    repository: Path, reason: str, notebooks: Sequence[str] = (), misspelt: tuple[str, str] | None = None
+) -> CliError:
     """Return the error for what `bin/detect` said when it fell through: two lines, of which the first is the reason."""
     said = reason.partition("\n")[0].removeprefix("nachlass: not for this repository: ")
     if "no requirements.txt" in said:
         return NoRequirementsError(repository, reason=said)
     if "saves a pipeline stage" in said:
-        return NoStageError(repository, reason=said)
+        return NoStageError(repository, reason=said, notebooks=notebooks, misspelt=misspelt)
     return NotDetectedError(repository, reason=said)
 
 

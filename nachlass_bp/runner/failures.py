@@ -20,7 +20,7 @@ from nachlass_bp.errors import (
     KernelDiedError,
     NotebookTimeoutError,
 )
-from nachlass_bp.notebooks import Notebook
+from nachlass_bp.notebooks import STAGE_VARIABLES, Notebook, misspelt_stage_variable
 from nachlass_bp.output import size_text
 from nachlass_bp.runner.client import StreamingClient
 from nachlass_bp.runner.kernel import ending
@@ -228,6 +228,8 @@ def _variable_hint(error: CellExecutionError, facts: dict[str, Any]) -> str | No
     if error.ename != "KeyError" or facts.get("module") != "os":
         return None
     name = str(error.evalue).strip("'\"")
+    if misspelt_stage_variable(name):
+        return f"Nobody sets {name}. The path to save the stage to is in the variable {STAGE_VARIABLES[0]}."
     return (
         f"The build doesn't see the variables of your shell. Give it this one:\n"
         f"  nachlass build PATH --env {name}=…      (pack build: --env {name}=…)\n"

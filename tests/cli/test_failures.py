@@ -153,6 +153,26 @@ def test_a_repository_that_is_not_detected_is_told_why(nachlass: Nachlass, repos
     assert "[Error: nachlass doesn't know which notebooks to run]\nNothing for us here\n" in finished.err
 
 
+NO_STAGE = "echo 'nachlass: not for this repository: none of its notebooks … saves a pipeline stage.' >&2; exit 100"
+
+
+def test_advice_for_a_repository_without_a_stage_has_its_notebooks_name(nachlass: Nachlass, plain: Path) -> None:
+    (plain / "train.ipynb").rename(plain / "Train model.ipynb")
+    write(plain, {"detect.sh": NO_STAGE})
+    finished = nachlass("build", plain)
+    assert f"\n  nachlass build {plain} --env 'NACHLASS_STAGES=Train model.ipynb=model.joblib'\n" in finished.err
+    assert f"\n  nachlass build {plain} --notebooks 'Train model.ipynb'\n" in finished.err
+
+
+@pytest.mark.parametrize("name", ["NACHLASS_STAGEFILE", "NACHLASS_STAGE_PATH", "S2I_STAGE_SAVE_FILE"])
+def test_a_misspelt_variable_for_the_stage_is_named(nachlass: Nachlass, plain: Path, name: str) -> None:
+    cell = f"path = os.environ.get('{name}')"
+    write(plain, {"detect.sh": NO_STAGE, "train.ipynb": json.dumps({"cells": [{"source": [cell]}]})})
+    finished = nachlass("build", plain)
+    said = f"'train.ipynb' names {name}, which nobody sets. The variable is NACHLASS_STAGE_FILE:\n"
+    assert said in finished.err
+
+
 def test_an_installation_without_buildpack_says_so(nachlass: Nachlass, repository: Path, tmp_path: Path) -> None:
     finished = nachlass("build", repository, extra={"NACHLASS_BUILDPACK_DIR": str(tmp_path)})
     assert finished.status == 1

@@ -433,6 +433,43 @@ def test_advice_about_a_missing_file_is_left_to_who_sees_the_persons_files(works
     assert report["advice"].startswith("'../outside.csv' lies outside the repository")
 
 
+def test_file_of_a_notebook_that_comes_later_in_the_list(workshop: Workshop, tmp_path: Path) -> None:
+    notebooks = {
+        "01-prep.ipynb": ["import pathlib", "pathlib.Path('rows.csv').write_text('a,b')"],
+        "models/02-model.ipynb": ["open('../rows.csv')", *LOGISTIC_REGRESSION],
+        "03-report.ipynb": ["1"],
+    }
+    repository = write_repository(tmp_path / "r", notebooks)
+    log = failure(workshop, repository, {"NACHLASS_NOTEBOOKS": "03-report.ipynb,models/02-model.ipynb,01-prep.ipynb"})
+    assert "These notebooks mention it, and they come later in the list:\n" in log
+    assert "  01-prep.ipynb: pathlib.Path('rows.csv').write_text('a,b')\n" in log
+    assert "If one of them makes it, it has to run before 'models/02-model.ipynb':\n" in log
+    advised = "03-report.ipynb,01-prep.ipynb,models/02-model.ipynb"
+    assert f"  NACHLASS_NOTEBOOKS={advised} " in log
+    assert workshop.build(repository, {"NACHLASS_NOTEBOOKS": advised}).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        (
+            "path = os.environ['NACHLASS_STAGEFILE']",
+            "Nobody sets NACHLASS_STAGEFILE. The path to save the stage to is in the variable NACHLASS_STAGE_FILE.",
+        ),
+        (
+            "path = os.environ.get('NACHLASS_STAGEFILE')",
+            "'x.ipynb' names NACHLASS_STAGEFILE, which nobody sets. The variable is NACHLASS_STAGE_FILE.",
+        ),
+    ],
+    ids=["raises", "finds none"],
+)
+def test_misspelt_variable_for_the_stage(workshop: Workshop, tmp_path: Path, cell: str, said: str) -> None:
+    built = workshop.build(repository_of(tmp_path, f"import os\n{cell}"), {"NACHLASS_NOTEBOOKS": "x.ipynb"})
+    assert built.exit_code == 1
+    assert said in built.output
+    assert "--env NACHLASS_STAGEFILE" not in built.output
+
+
 PREPARE = "from sklearn.decomposition import PCA\nprepare = PCA(1).fit(X)"
 SAVE_PREPARE = SAVE.replace("model", "prepare")
 WHOLE = "from sklearn.pipeline import make_pipeline\nmodel = make_pipeline(PCA(1), LogisticRegression()).fit(X, y)"
