@@ -361,11 +361,11 @@ class NotebookUnreadableError(BuildpackError):
 
     reference = "notebook-unreadable"
 
-    def __init__(self, *, notebook: str, problem: str) -> None:
+    def __init__(self, *, notebook: str, problem: str, advice: str | None = None) -> None:
         super().__init__(
             heading=f"'{notebook}' can't be read as a notebook",
             body=problem,
-            advice="Open it in Jupyter, save it, and commit the result.",
+            advice=advice or "Open it in Jupyter, save it, and commit the result.",
             notebook=notebook,
         )
 

@@ -7,6 +7,7 @@ import difflib
 import json
 import os
 import re
+import shlex
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -153,9 +154,17 @@ def _with_settings(notebook: Notebook, configuration: Configuration, given: Mapp
 def _find(name: str, source: str, app_dir: Path) -> Path:
     path = app_dir / name
     if Path(name).is_absolute() or name.startswith(".."):
-        raise NotebookUnreadableError(notebook=name, problem="It lies outside the repository.")
+        raise NotebookUnreadableError(
+            notebook=name,
+            problem="It lies outside the repository.",
+            advice="Copy it into the repository, and list it by its path from the repository's root.",
+        )
     if path.is_dir():
-        raise NotebookUnreadableError(notebook=name, problem="It is a directory.")
+        raise NotebookUnreadableError(
+            notebook=name,
+            problem="It is a directory.",
+            advice="List the notebooks in it one by one, each by its path from the repository's root.",
+        )
     if not path.is_file():
         everything = sorted(find_all(app_dir))
         by_base = {os.path.basename(each): each for each in everything}  # noqa: PTH119 - names, not paths
@@ -174,6 +183,8 @@ def _read(path: Path, name: str) -> Any:
     try:
         json.loads(text)
     except ValueError as error:
+        if (line := _conflict_line(text)) is not None:
+            raise _in_conflict(name, line) from error
         raise NotebookUnreadableError(notebook=name, problem=f"It isn't JSON: {error}") from error
     try:
         with warnings.catch_warnings():
@@ -185,8 +196,30 @@ def _read(path: Path, name: str) -> Any:
     if language != "python":
         raise NotebookNotPythonError(notebook=name, language=language)
     if not any(cell.cell_type == "code" and str(cell.source).strip() for cell in content.cells):
-        raise NotebookUnreadableError(notebook=name, problem="It has no code cell.")
+        raise NotebookUnreadableError(
+            notebook=name,
+            problem="It has no code cell.",
+            advice="There is nothing to run: leave it out of the list. If it should have code, it may be in cells of another\n"
+            "kind: in Jupyter, make them code cells, save the notebook, and commit the result.",
+        )
     return content
+
+
+def _conflict_line(text: str) -> int | None:
+    """Return the number of the first line with which git begins a conflict, None if there is none."""
+    lines = text.splitlines()
+    return next((number for number, line in enumerate(lines, start=1) if line.startswith("<<<<<<< ")), None)
+
+
+def _in_conflict(name: str, line: int) -> NotebookUnreadableError:
+    quoted = shlex.quote(name)
+    return NotebookUnreadableError(
+        notebook=name,
+        problem=f"It isn't JSON: a merge left git's marks of a conflict in it, the first one in line {line}.",
+        advice="Jupyter can't open it either. Take one of the two versions, or merge them (nbdime knows how), and commit\n"
+        f"the result. While the merge is going on, git still has both:\n  git checkout --ours -- {quoted}\n"
+        f"  git checkout --theirs -- {quoted}",
+    )
 
 
 def _language(content: Any) -> str:

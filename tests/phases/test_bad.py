@@ -74,6 +74,33 @@ def test_file_that_is_no_notebook(workshop: Workshop, tmp_path: Path, content: s
     assert said in log
 
 
+@pytest.mark.parametrize(
+    ("content", "said", "advised"),
+    [
+        ("{not json", "It isn't JSON: Expecting", "Open it in Jupyter, save it, and commit the result."),
+        (
+            '{\n<<<<<<< HEAD\n"cells": []\n=======\n"cells": [1]\n>>>>>>> other\n}',
+            "a merge left git's marks of a conflict in it, the first one in line 2.",
+            "  git checkout --ours -- 'my x.ipynb'\n  git checkout --theirs -- 'my x.ipynb'\n",
+        ),
+        (
+            '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',
+            "It has no code cell.",
+            "There is nothing to run: leave it out of the list.",
+        ),
+    ],
+    ids=["not json", "conflict", "no code"],
+)
+def test_file_that_is_no_notebook_has_its_own_advice(
+    workshop: Workshop, tmp_path: Path, content: str, said: str, advised: str
+) -> None:
+    repository = write_repository(tmp_path / "r", {}, files={"my x.ipynb": content})
+    log = failure(workshop, repository, {"NACHLASS_NOTEBOOKS": "my x.ipynb"})
+    assert said in log
+    assert advised in log
+    assert ("Open it in Jupyter" in log) == advised.startswith("Open it")
+
+
 def test_directory_in_the_list(workshop: Workshop, tmp_path: Path) -> None:
     repository = write_repository(tmp_path / "r", {"notebooks/x.ipynb": LOGISTIC_REGRESSION})
     assert "It is a directory" in failure(workshop, repository, {"NACHLASS_NOTEBOOKS": "notebooks"})
