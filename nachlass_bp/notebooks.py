@@ -199,8 +199,8 @@ def _read(path: Path, name: str) -> Any:
         raise NotebookUnreadableError(
             notebook=name,
             problem="It has no code cell.",
-            advice="There is nothing to run: leave it out of the list. If it should have code, it may be in cells of another\n"
-            "kind: in Jupyter, make them code cells, save the notebook, and commit the result.",
+            advice="There is nothing to run: leave it out of the list. If it should have code, it may be in cells of\n"
+            "another kind: in Jupyter, make them code cells, save the notebook, and commit the result.",
         )
     return content
 
@@ -216,8 +216,8 @@ def _in_conflict(name: str, line: int) -> NotebookUnreadableError:
     return NotebookUnreadableError(
         notebook=name,
         problem=f"It isn't JSON: a merge left git's marks of a conflict in it, the first one in line {line}.",
-        advice="Jupyter can't open it either. Take one of the two versions, or merge them (nbdime knows how), and commit\n"
-        f"the result. While the merge is going on, git still has both:\n  git checkout --ours -- {quoted}\n"
+        advice="Jupyter can't open it either. Take one of the two versions, or merge them (nbdime knows how), and\n"
+        f"commit the result. While the merge is going on, git still has both:\n  git checkout --ours -- {quoted}\n"
         f"  git checkout --theirs -- {quoted}",
     )
 
