@@ -27,6 +27,11 @@ from nachlass_bp.runner.kernel import ending
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _POINTER_ERROR = "GitLfsPointerError"
+_SYNTAX_ERRORS = {"SyntaxError", "IndentationError", "TabError"}
+_PLACE_OF_SYNTAX = re.compile(r" \([^()]*, line \d+\)$")
+_PLACE_IN_A_CELL = re.compile(r" \([0-9a-f]{16}\.py, line \d+\)$")
+"""By the name that `inside/repeatable.py` gives a cell, which means nothing to its author."""
+
 _TRACEBACK_LINES = 60
 _TRACEBACK_LINKS = 4
 _LINK = re.compile(r"^(?:The above exception was the direct cause|During handling of the above exception, another)\b")
@@ -91,14 +96,17 @@ async def explain(
         or _variable_hint(error, facts)
         or _import_hint(error)
     )
-    exception = f"{error.ename}: {_ANSI.sub('', str(error.evalue))}".rstrip(": ")
+    raised = f"{error.ename}: {_ANSI.sub('', str(error.evalue))}".rstrip(": ")
+    is_syntax = error.ename in _SYNTAX_ERRORS
+    exception = _PLACE_IN_A_CELL.sub("", raised) if is_syntax else raised
+    shown_last = _PLACE_OF_SYNTAX.sub("", raised) if is_syntax else raised  # IPython shows the place above it.
     return CellFailedError(
         notebook=notebook.name,
         cell=cell.name,
         exception=exception,
         line=line,
         worker=_of_worker(facts, exception),
-        traceback=_traceback(cell.content, exception),
+        traceback=_traceback(cell.content, shown_last),
         hint=hint or _missing_hint(facts, around),
         missing_path=str(missing) if missing else None,
         missing_as_written=str(facts["written"]) if missing else None,

@@ -238,29 +238,29 @@ def test_filters_of_warnings_are_those_of_python_and_the_notebook(bare: Path, tm
 
 
 UNREADABLE_IN_WORKERS = """
-from joblib import Parallel, delayed
+from joblib.externals.loky import ProcessPoolExecutor
 class Absent:
     def __reduce__(self):
         return __import__, ("absent_from_workers",)
-Parallel(n_jobs=2)(delayed(id)(Absent()) for _ in range(2))
+ProcessPoolExecutor(1).submit(id, Absent()).result()
 """
 
 
 def test_what_a_worker_process_said_is_told(data_python: Path, tmp_path: Path) -> None:
     failure = run_cells(data_python, tmp_path, UNREADABLE_IN_WORKERS).failure
-    assert failure.heading == "Code cell 1 of 1 (In [1]) of 'x.ipynb' raised BrokenProcessPool"
+    assert failure.heading == "Code cell 1 of 1 (In [1]) of 'x.ipynb' raised BrokenProcessPool", failure.details
     assert failure.body.splitlines()[1:] == [
         "In a worker process:",
         "    ModuleNotFoundError: No module named 'absent_from_workers'",
         "The line that failed:",
-        "    Parallel(n_jobs=2)(delayed(id)(Absent()) for _ in range(2))",
+        "    ProcessPoolExecutor(1).submit(id, Absent()).result()",
     ]
     assert failure.details is not None
     lines = failure.details.splitlines()
     assert len(lines) < 70
     assert lines[1].startswith("_RemoteTraceback")
     assert "ModuleNotFoundError: No module named 'absent_from_workers'" in lines
-    assert any(re.match(r"-+> \d+ Parallel\(n_jobs=2\)", line) for line in lines)
+    assert any(re.match(r"-+> \d+ ProcessPoolExecutor\(1\)", line) for line in lines)
 
 
 def test_exception_of_a_worker_process_that_the_cell_raises_is_told_once(bare: Path, tmp_path: Path) -> None:
@@ -290,6 +290,20 @@ def test_long_traceback_keeps_its_two_ends_and_the_cause(bare: Path, tmp_path: P
     assert "ValueError: deep" in lines
     assert any(line.startswith("RuntimeError ") for line in lines)
     assert any(line.strip().endswith("raise RuntimeError('no model') from error") for line in lines)
+
+
+def test_syntax_error_is_told_once_and_by_the_cells_own_line(bare: Path, tmp_path: Path) -> None:
+    failure = run_cells(bare, tmp_path, "x = 1\nif x\n    pass").failure
+    assert failure.body == "SyntaxError: expected ':'\nThe line that failed:\n    if x"
+    assert failure.details is not None
+    assert failure.details.splitlines()[0].strip() == "Cell In[1], line 2"
+    assert failure.details.splitlines()[-1].strip() == "^"
+
+
+def test_syntax_error_of_a_module_keeps_its_place(bare: Path, tmp_path: Path) -> None:
+    cell = "open('slip.py', 'w').write('x = 1\\nif x')\nimport slip"
+    failure = run_cells(bare, tmp_path, cell).failure
+    assert failure.body.splitlines()[0] == "SyntaxError: expected ':' (slip.py, line 2)"
 
 
 # --- Much of everything ----------------------------------------------------------------------------------------------
