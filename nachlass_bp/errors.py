@@ -21,10 +21,14 @@ class BuildpackError(Exception):
     """A failure we foresaw: what happened, why it matters, what to do next.
 
     `details` is someone else's text (a traceback, pip's output), shown before ours and never re-wrapped. `notebook`,
-    `missing_path` and `home` (what the notebook saw as HOME) go into the failure report for the platform.
+    `missing_path`, `missing_as_written` (as the notebook has it) and `home` (what the notebook saw as HOME) go into the
+    failure report for the platform. `yields_advice`: a platform that sees the person's own files may know better what
+    to do.
     """
 
     reference: ClassVar[str]
+    missing_as_written: str | None = None
+    yields_advice: bool = False
 
     def __init__(  # noqa: PLR0913 - what a message is made of
         self,
@@ -349,6 +353,7 @@ class NotebookMissingError(BuildpackError):
             notebook=notebook,
             missing_path=notebook,
         )
+        self.yields_advice = True
 
 
 class NotebookUnreadableError(BuildpackError):
@@ -356,11 +361,11 @@ class NotebookUnreadableError(BuildpackError):
 
     reference = "notebook-unreadable"
 
-    def __init__(self, *, notebook: str, problem: str) -> None:
+    def __init__(self, *, notebook: str, problem: str, advice: str | None = None) -> None:
         super().__init__(
             heading=f"'{notebook}' can't be read as a notebook",
             body=problem,
-            advice="Open it in Jupyter, save it, and commit the result.",
+            advice=advice or "Open it in Jupyter, save it, and commit the result.",
             notebook=notebook,
         )
 
@@ -516,10 +521,15 @@ class CellFailedError(BuildpackError):
         line: str | None,
         traceback: str,
         hint: str | None = None,
+        worker: str | None = None,
         missing_path: str | None = None,
+        missing_as_written: str | None = None,
         home: str | None = None,
+        yields_advice: bool = False,
     ) -> None:
-        where = f"\nThe line that failed:\n    {line}" if line else ""
+        """`worker` is the exception in a process that the cell started, where that is what `exception` comes from."""
+        where = f"\nIn a worker process:\n    {worker}" if worker else ""
+        where += f"\nThe line that failed:\n    {line}" if line else ""
         super().__init__(
             heading=f"{_capital(cell)} of '{notebook}' raised {exception.partition(':')[0]}",
             body=f"{exception}{where}",
@@ -530,6 +540,8 @@ class CellFailedError(BuildpackError):
             missing_path=missing_path,
             home=home,
         )
+        self.missing_as_written = missing_as_written
+        self.yields_advice = yields_advice
 
 
 class KernelDiedError(BuildpackError):

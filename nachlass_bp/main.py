@@ -80,10 +80,11 @@ def _end(error: BuildpackError, context: BuildContext | None, output: Output) ->
     host.kill_descendants()
     from nachlass_bp.layers import discard_unfinished  # noqa: PLC0415 - not worth its import in a good build
 
-    if context is not None:
-        _report(error, context, output)
+    # The command `nachlass` sees the person's own files: it says what to do, so that there is one answer and not two.
+    is_left_to_platform = error.yields_advice and context is not None and context.repository is not None
+    is_reported = context is not None and _report(error, context, output, leaves_advice=is_left_to_platform)
     try:
-        output.error(error)
+        output.error(error, is_advised=not (is_left_to_platform and is_reported))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Whoever read the log has gone.
     if context is not None:
@@ -94,18 +95,23 @@ def _end(error: BuildpackError, context: BuildContext | None, output: Output) ->
             output.warning(f"A half-made layer couldn't be removed: {problem.filename}: {problem.strerror}")
 
 
-def _report(error: BuildpackError, context: BuildContext, output: Output) -> None:
+def _report(error: BuildpackError, context: BuildContext, output: Output, *, leaves_advice: bool) -> bool:
+    """Write the failure report; return whether there is one."""
     if context.report_dir is None:
-        return
+        return False
     report = {
         "reference": error.reference,
         "heading": output.redact(error.heading),
         "notebook": error.notebook,
         "missing_path": output.redact(error.missing_path) if error.missing_path is not None else None,
+        "missing_as_written": output.redact(error.missing_as_written or "") or None,
         "home": error.home,
+        "advice": output.redact(output.advice_of(error)) if leaves_advice else None,
     }
     try:
         context.report_dir.mkdir(parents=True, exist_ok=True)
         (context.report_dir / FAILURE_REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     except OSError as problem:
         output.warning(f"The failure report couldn't be written to {context.report_dir}: {problem.strerror}")
+        return False
+    return True

@@ -7,6 +7,7 @@ import difflib
 import json
 import os
 import re
+import shlex
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,7 @@ from nachlass_bp.errors import (
 )
 
 STAGE_VARIABLES = ("NACHLASS_STAGE_FILE", "S2I_PIPELINE_STAGE_SAVE_FILE")
+_LIKE_A_STAGE_VARIABLE = re.compile(r"\b(?:NACHLASS|S2I)_?\w*STAGE\w*", re.IGNORECASE)
 _LONGEST_LINE, _MOST_SHOWN = 100, 3
 _PRUNED = {"node_modules", "site-packages", "__pycache__", "venv", "env"}
 
@@ -90,6 +92,12 @@ class Notebook:
         return [cell for cell in self.content.cells if cell.cell_type == "code"]
 
 
+def misspelt_stage_variable(code: str) -> str | None:
+    """Return the first name in `code` that looks like the variable with the path for the stage, but isn't it."""
+    meant = {*STAGE_VARIABLES, "NACHLASS_STAGES"}
+    return next((name for name in _LIKE_A_STAGE_VARIABLE.findall(code) if name not in meant), None)
+
+
 def resolve(configuration: Configuration, app_dir: Path) -> list[Notebook]:
     """Return the notebooks to run, in order, each read and checked.
 
@@ -146,9 +154,17 @@ def _with_settings(notebook: Notebook, configuration: Configuration, given: Mapp
 def _find(name: str, source: str, app_dir: Path) -> Path:
     path = app_dir / name
     if Path(name).is_absolute() or name.startswith(".."):
-        raise NotebookUnreadableError(notebook=name, problem="It lies outside the repository.")
+        raise NotebookUnreadableError(
+            notebook=name,
+            problem="It lies outside the repository.",
+            advice="Copy it into the repository, and list it by its path from the repository's root.",
+        )
     if path.is_dir():
-        raise NotebookUnreadableError(notebook=name, problem="It is a directory.")
+        raise NotebookUnreadableError(
+            notebook=name,
+            problem="It is a directory.",
+            advice="List the notebooks in it one by one, each by its path from the repository's root.",
+        )
     if not path.is_file():
         everything = sorted(find_all(app_dir))
         by_base = {os.path.basename(each): each for each in everything}  # noqa: PTH119 - names, not paths
@@ -167,6 +183,8 @@ def _read(path: Path, name: str) -> Any:
     try:
         json.loads(text)
     except ValueError as error:
+        if (line := _conflict_line(text)) is not None:
+            raise _in_conflict(name, line) from error
         raise NotebookUnreadableError(notebook=name, problem=f"It isn't JSON: {error}") from error
     try:
         with warnings.catch_warnings():
@@ -178,8 +196,30 @@ def _read(path: Path, name: str) -> Any:
     if language != "python":
         raise NotebookNotPythonError(notebook=name, language=language)
     if not any(cell.cell_type == "code" and str(cell.source).strip() for cell in content.cells):
-        raise NotebookUnreadableError(notebook=name, problem="It has no code cell.")
+        raise NotebookUnreadableError(
+            notebook=name,
+            problem="It has no code cell.",
+            advice="There is nothing to run: leave it out of the list. If it should have code, it may be in cells of\n"
+            "another kind: in Jupyter, make them code cells, save the notebook, and commit the result.",
+        )
     return content
+
+
+def _conflict_line(text: str) -> int | None:
+    """Return the number of the first line with which git begins a conflict, None if there is none."""
+    lines = text.splitlines()
+    return next((number for number, line in enumerate(lines, start=1) if line.startswith("<<<<<<< ")), None)
+
+
+def _in_conflict(name: str, line: int) -> NotebookUnreadableError:
+    quoted = shlex.quote(name)
+    return NotebookUnreadableError(
+        notebook=name,
+        problem=f"It isn't JSON: a merge left git's marks of a conflict in it, the first one in line {line}.",
+        advice="Jupyter can't open it either. Take one of the two versions, or merge them (nbdime knows how), and\n"
+        f"commit the result. While the merge is going on, git still has both:\n  git checkout --ours -- {quoted}\n"
+        f"  git checkout --theirs -- {quoted}",
+    )
 
 
 def _language(content: Any) -> str:
@@ -257,11 +297,37 @@ def advice_to_list(file: str, others: Mapping[str, str], listed: Sequence[str]) 
         others: Notebooks that don't run, each with its line that names the file.
         listed: Those that run.
     """
-    shown = "\n".join(f"  {name}: {line[:_LONGEST_LINE]}" for name, line in list(others.items())[:_MOST_SHOWN])
     names = [*list(others)[:_MOST_SHOWN], *listed]
     return (
         f"'{file}' isn't in what this build was given. These notebooks name it, and they aren't among those that run:\n"
-        f"{shown}\nIf one of them makes it, list it, in the order in which they run:\n"
+        f"{_shown(others)}\nIf one of them makes it, list it, in the order in which they run:\n{_as_setting(names)}"
+    )
+
+
+def advice_to_reorder(file: str, later: Mapping[str, str], listed: Sequence[str], failed: str) -> str:
+    """Return the advice to run notebooks that may make a missing file before the one that asks for it.
+
+    Args:
+        file: The name of the file.
+        later: Notebooks that run after it, each with its line that names the file.
+        listed: All that run.
+        failed: The one that asks for it.
+    """
+    first = list(later)[:_MOST_SHOWN]
+    rest = [name for name in listed if name not in first]
+    names = [*rest[: rest.index(failed)], *first, *rest[rest.index(failed) :]]
+    return (
+        f"'{file}' isn't in what this build was given. These notebooks mention it, and they come later in the list:\n"
+        f"{_shown(later)}\nIf one of them makes it, it has to run before '{failed}':\n{_as_setting(names)}"
+    )
+
+
+def _shown(lines: Mapping[str, str]) -> str:
+    return "\n".join(f"  {name}: {line[:_LONGEST_LINE]}" for name, line in list(lines.items())[:_MOST_SHOWN])
+
+
+def _as_setting(names: Sequence[str]) -> str:
+    return (
         f"  NACHLASS_NOTEBOOKS={','.join(names)}\n"
         f"or, in pyproject.toml:\n  [tool.nachlass]\n  notebooks = {json.dumps(names, ensure_ascii=False)}"
     )

@@ -115,10 +115,15 @@ class Output:
         for line in lines[1:]:
             self._write(f"         {line}")
 
-    def error(self, error: BuildpackError) -> None:
-        """Show an error as its golden file has it."""
+    def error(self, error: BuildpackError, *, is_advised: bool = True) -> None:
+        """Show an error as its golden file has it; without advice and reference where the platform has them to say."""
         self._stream.flush()
-        self._write("\n" + render_error(error, self._with_settings(error.advice)).rstrip("\n"))
+        text = render_error(error, self.advice_of(error)) if is_advised else render_problem(error)
+        self._write("\n" + text.rstrip("\n"))
+
+    def advice_of(self, error: BuildpackError) -> str:
+        """Return what to do about an error, as it is shown."""
+        return self._with_settings(error.advice)
 
     def _with_settings(self, text: str) -> str:
         """Return advice with the whole command in place of a line that is nothing but a setting."""
@@ -157,11 +162,16 @@ def one_line(text: str) -> str:
 
 def render_error(error: BuildpackError, advice: str | None = None) -> str:
     """Return the text of `error`: heading, details of others, what happened, what to do, reference."""
+    return f"{render_problem(error)}\n\n{advice or error.advice}\n\nReference: {error.reference}\n"
+
+
+def render_problem(error: BuildpackError) -> str:
+    """Return the first half of it: heading, details of others, what happened."""
     parts = [f"[Error: {error.heading}]"]
     if error.details:
         parts.append(error.details.rstrip() + "\n")
     parts.append(error.body)
-    return "\n".join(parts) + f"\n\n{advice or error.advice}\n\nReference: {error.reference}\n"
+    return "\n".join(parts)
 
 
 def duration_text(seconds: float) -> str:

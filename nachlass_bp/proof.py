@@ -30,6 +30,11 @@ _OTHER_HINT = (
     "Load the saved stages in a fresh Python and predict with them to see the same error. What a stage needs when\n"
     "it predicts has to be in the repository, in requirements.txt or in the stage itself."
 )
+_CHAIN_HINT = (
+    "A stage is given what the stage before it returns, here that of '{before}', and not the notebooks' data. If\n"
+    "'{notebook}' saves a whole pipeline, which prepares the data by itself, list that notebook alone, or let\n"
+    "those before it save no stage, if it needs the data that they write.\n\n"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,6 +172,15 @@ def _failure(report: Mapping[str, Any], draft: Manifest) -> BuildpackError:
             return ProofFailedError(
                 notebook=notebook,
                 problem=problem,
-                hint=_OTHER_HINT,
+                hint=_chain_hint(index, draft) + _OTHER_HINT,
                 details=details,
             )
+
+
+def _chain_hint(index: int | None, draft: Manifest) -> str:
+    """Return what to say first of a stage that comes after another: the input that it is given may be the mistake."""
+    position = len(draft.stages) - 1 if index is None else index
+    if position == 0:
+        return ""
+    notebook = draft.stages[position].notebook
+    return _CHAIN_HINT.format(before=draft.stages[position - 1].notebook, notebook=notebook)

@@ -233,7 +233,7 @@ class _Trainer:
             try:
                 result = execution.run(job, output)
             except CellFailedError as error:
-                self._name_who_may_make(error)
+                self._name_who_may_make(error, notebook.name)
                 raise
         openings = self._recorder.openings()
         if notebook.adoption is not None:
@@ -262,15 +262,24 @@ class _Trainer:
         )
         self._runs.append(self._recorder.keep(ran))
 
-    def _name_who_may_make(self, error: CellFailedError) -> None:
-        """Advise to list the notebooks that name a missing file, if they don't run."""
+    def _name_who_may_make(self, error: CellFailedError, failed: str) -> None:
+        """Advise to list the notebooks that name a missing file, if they don't run, or to run them before `failed`."""
         if error.missing_path is None:
             return
+        is_inside = Path(error.missing_path).is_relative_to(self.desk.tree().root)
+        if not is_inside and not Path(error.missing_as_written or "").is_absolute():
+            return  # No notebook leaves a file beside the repository; and who names that may need it as well.
         listed = [*dict.fromkeys(notebook.name for notebook in self._to_run)]
         name = Path(error.missing_path).name
-        others = {each: line for each, line in notebooks.naming(name, self._room.context.app_dir) if each not in listed}
+        naming = dict(notebooks.naming(name, self._room.context.app_dir))
+        others = {each: line for each, line in naming.items() if each not in listed}
+        after = listed[listed.index(failed) + 1 :]
+        later = {each: naming[each] for each in after if each in naming}
         if others:
             error.advice = notebooks.advice_to_list(name, others, listed)
+        elif later:
+            error.advice = notebooks.advice_to_reorder(name, later, listed, failed)
+        error.yields_advice = error.yields_advice and not others and not later
 
     def _say_saved(self, job: execution.Job, result: execution.Run) -> None:
         peak = f", at most {size_text(result.peak_bytes)} of memory" if result.peak_bytes else ""
@@ -323,8 +332,17 @@ class _Trainer:
             notebook=last.name,
             cell_count=len(last.code_cells),
             others=others,
-            hint=self._hints.last,
+            hint=self._slip() or self._hints.last,
         )
+
+    def _slip(self) -> str | None:
+        """Say which notebook misspells the variable that it meant to find the stage's path in, the last one first."""
+        for notebook in reversed(self._to_run):
+            code = "\n".join(str(cell.source) for cell in notebook.code_cells)
+            if name := notebooks.misspelt_stage_variable(code):
+                right = notebooks.STAGE_VARIABLES[0]
+                return f"'{notebook.name}' names {name}, which nobody sets. The variable is {right}."
+        return None
 
 
 def _place(stage_file: Path, sav: Path) -> None:

@@ -5,18 +5,26 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import importlib.metadata
+import os
 from pathlib import Path
 
 from nachlass_cli import host, layers, output, snapshot
 from nachlass_cli.app_copy import copy_app, lfs_pointers
 from nachlass_cli.arguments import BuildOptions
 from nachlass_cli.buildpack import PhaseContext, find_buildpack, run_build, run_detect
-from nachlass_cli.diagnosis import Situation, explain, read_failure
+from nachlass_cli.diagnosis import (
+    Situation,
+    advice_left_to_us,
+    explain_missing,
+    explain_pointers,
+    read_failure,
+)
 from nachlass_cli.environment import (
     commit_variables,
     phase_variables,
     platform_variables,
     warn_of_settings_left_out,
+    warn_of_unknown_settings,
     with_platform_variables,
     write_platform_directory,
 )
@@ -47,6 +55,7 @@ def build(options: BuildOptions, supervisor: Supervisor) -> tuple[Workspace, Bui
     buildpack = find_buildpack()
     project = read_project(repository)
     interpreter, wish = choose_interpreter(options.python, repository)
+    variables = platform_variables(options, project)
     workspace = open_workspace(repository, options.output)
     with locked(workspace) as lock:
         output.step(f"[Building {repository.name}]\nOutput: {workspace.root}")
@@ -55,7 +64,7 @@ def build(options: BuildOptions, supervisor: Supervisor) -> tuple[Workspace, Bui
         selection = select_files(repository, project, options.include, workspace.root)
         python = path_directory(interpreter, workspace.python)
         _describe_interpreter(interpreter, wish)
-        variables = platform_variables(options, project)
+        warn_of_unknown_settings(project)
         warn_of_settings_left_out(variables)
         write_platform_directory(workspace, variables, options.bindings)
         commit = commit_variables(repository, selection, options.include)
@@ -95,8 +104,21 @@ def find_repository(given: str) -> Path:
     """
     path = Path(given).expanduser()
     if not path.is_dir():
-        raise RepositoryNotFoundError(given, is_file=path.is_file())
+        is_file = path.is_file()
+        raise RepositoryNotFoundError(given, is_file=is_file, root=_root_of(given) if is_file else None)
     return path.resolve()
+
+
+def _root_of(file: str) -> str:
+    """Return the directory that a file most probably belongs to, written as the file was.
+
+    It is the nearest one above that has a requirements.txt, not beyond a git repository's root, or else that root.
+    """
+    above = list(Path(os.path.abspath(Path(file).expanduser())).parents)  # noqa: PTH100 - links stay as they are
+    last = next((place for place in above if (place / ".git").exists()), None)
+    inner = above if last is None else above[: above.index(last) + 1]
+    root = next((place for place in inner if (place / "requirements.txt").is_file()), last or above[0])
+    return str(root) if Path(file).expanduser().is_absolute() else os.path.relpath(root)
 
 
 def _prepare(workspace: Workspace, repository: Path, selection: Selection) -> None:
@@ -127,10 +149,14 @@ def _run_phases(context: PhaseContext, supervisor: Supervisor, situation: Situat
     if status == 0:
         return
     failure = read_failure(workspace.report)
-    explained = explain(failure, situation) if failure is not None else PhaseCrashedError("build", status)
-    if explained is not None:
-        raise explained
-    raise BuildFailedError
+    if failure is None:
+        raise PhaseCrashedError("build", status)
+    explained = explain_missing(failure, situation)
+    if explained is None:
+        if advice := advice_left_to_us(failure):
+            output.step(advice)
+        explained = explain_pointers(failure, situation)
+    raise BuildFailedError if explained is None else explained
 
 
 def _keep_finished_layers(workspace: Workspace) -> None:

@@ -11,6 +11,7 @@ from nachlass_cli import host, output
 from nachlass_cli.environment import STACK_ID
 from nachlass_cli.errors import BuildpackMissingError, PhaseCrashedError, not_detected
 from nachlass_cli.interruption import Supervisor
+from nachlass_cli.notebooks import find_notebooks, misspelt_stage_variable
 from nachlass_cli.workspace import Workspace
 
 _NOT_FOR_US = 100
@@ -63,7 +64,9 @@ def run_detect(context: PhaseContext, supervisor: Supervisor, repository: Path) 
         capture=True,
     )
     if status == _NOT_FOR_US:
-        raise not_detected(repository, said)
+        app = context.workspace.app
+        found = find_notebooks(app)
+        raise not_detected(repository, said, found, misspelt_stage_variable(app, found))
     if status != 0:
         if said:
             output.step(said.rstrip("\n"))

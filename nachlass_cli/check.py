@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import signal
 import subprocess
+import tempfile
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
 from urllib.parse import urlencode
 
 from nachlass_cli import credentials, output
@@ -42,7 +44,10 @@ def check_service(workspace: Workspace, record: BuildRecord, supervisor: Supervi
     env = {**process.env, "NACHLASS_HOST": "127.0.0.1", "NACHLASS_DRAIN": "0"}
     output.step("\n[Check]")
     began = time.monotonic()
-    with supervisor.started(process.command, env=env, cwd=process.working_directory) as service:
+    with (
+        _shown_at_a_failure() as log,
+        supervisor.started(process.command, env=env, cwd=process.working_directory, log=log) as service,
+    ):
         _wait_until_ready(service, port)
         output.step(f"Ready: /readyz answered after {time.monotonic() - began:.1f} s")
         headers = credentials.headers(env)
@@ -52,6 +57,19 @@ def check_service(workspace: Workspace, record: BuildRecord, supervisor: Supervi
         _stop(service)
         output.step("Stopped: on SIGTERM, with status 0")
     output.step("The service works.")
+
+
+@contextlib.contextmanager
+def _shown_at_a_failure() -> Iterator[IO[bytes]]:
+    """Hold what the service says, which is nothing to look at while it works, and show it if a step fails."""
+    with tempfile.TemporaryFile() as log:
+        try:
+            yield log
+        except CheckFailedError:
+            log.seek(0)
+            if said := log.read().decode(errors="replace").rstrip():
+                output.step(said)
+            raise
 
 
 def _wait_until_ready(service: subprocess.Popen[bytes], port: int) -> None:

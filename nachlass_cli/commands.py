@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import traceback
 
@@ -60,9 +61,8 @@ def _dispatch(command: arguments.Command) -> None:
         case arguments.BuildCommand():
             with Supervisor() as supervisor:
                 build(command.options, supervisor)
-            output.step(
-                f"\nBuilt. Serve it with:\n  nachlass serve '{command.options.output or command.options.repository}'"
-            )
+            directory = shlex.quote(str(command.options.output or command.options.repository))
+            output.step(f"\nBuilt. Serve it with:\n  nachlass serve {directory}")
         case arguments.RunCommand(check=True):
             with Supervisor() as supervisor:
                 check_service(*build(command.options, supervisor), supervisor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,25 +37,39 @@ def read_failure(report: Path) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def explain(failure: dict[str, Any], situation: Situation) -> CliError | None:
-    """Return what this machine's real files add to the failure, or None if nothing."""
+def explain_missing(failure: dict[str, Any], situation: Situation) -> CliError | None:
+    """Return what this machine's real files say of the file that was missing, or None if nothing."""
     missing = failure.get("missing_path")
-    told = failure.get("reference") == "data-pointer"
     if isinstance(missing, str):
         # The path of a listed notebook is relative to the application.
         path = os.path.normpath(situation.workspace.app / missing)
         for explained in _explanations(path, failure, situation):
-            if not (told and isinstance(explained, FileNotFetchedError)):
+            if not (_is_told_of_pointers(failure) and isinstance(explained, FileNotFetchedError)):
                 return explained
-    if situation.lfs_pointers and not told:
-        names = f"'{name_some(situation.lfs_pointers)}'"
-        return FileNotFetchedError(names, tool="git-lfs", command=f"cd '{situation.repository}' && git lfs pull")
     return None
+
+
+def explain_pointers(failure: dict[str, Any], situation: Situation) -> CliError | None:
+    """Return the error for pointers in place of data, which may be why the build failed; None if there are none."""
+    if not situation.lfs_pointers or _is_told_of_pointers(failure):
+        return None
+    names = f"'{name_some(situation.lfs_pointers)}'"
+    return FileNotFetchedError(names, tool="git-lfs", command=f"{_inside(situation)}git lfs pull")
+
+
+def advice_left_to_us(failure: dict[str, Any]) -> str | None:
+    """Return the buildpack's own advice, if it left that to us for the case that we know nothing better."""
+    advice = failure.get("advice")
+    return f"\n{advice}\n\nReference: {failure.get('reference')}" if isinstance(advice, str) else None
+
+
+def _is_told_of_pointers(failure: dict[str, Any]) -> bool:
+    return failure.get("reference") == "data-pointer"
 
 
 def _explanations(missing: str, failure: dict[str, Any], situation: Situation) -> Iterator[CliError]:
     for relative in _relative_to_copy(missing, situation.workspace):
-        yield from _explain_in_repository(relative, situation)
+        yield from _explain_in_repository(relative, failure, situation)
     home = failure.get("home") or str(situation.workspace.home)
     if missing.startswith(f"{home}{os.sep}"):
         name = os.path.relpath(missing, home)
@@ -77,22 +92,28 @@ def _relative_to_copy(missing: str, workspace: Workspace) -> Iterator[str]:
             yield os.path.relpath(missing, base)
 
 
-def _explain_in_repository(relative: str, situation: Situation) -> Iterator[CliError]:
+def _explain_in_repository(relative: str, failure: dict[str, Any], situation: Situation) -> Iterator[CliError]:
     repository = situation.repository
     path = Path(os.path.normpath(repository / relative))
     pointer = path.with_name(f"{path.name}.dvc")
     if not path.is_relative_to(repository):
         if os.path.lexists(path):
-            yield FileOutsideError(relative, found=path)
+            yield FileOutsideError(failure.get("missing_as_written") or relative, found=path)
     elif os.path.lexists(path) and not (situation.workspace.app / relative).exists():
         rule = reason_left_out(repository, situation.project, relative)
         yield FileLeftOutError(relative, rule=rule, tracked_by_git=situation.selection.by_git)
     elif pointer.is_file():
         name = os.path.relpath(pointer, repository)
-        yield FileNotFetchedError(f"'{relative}'", tool="DVC", command=f"cd '{repository}' && dvc pull '{name}'")
+        yield FileNotFetchedError(
+            f"'{relative}'", tool="DVC", command=f"{_inside(situation)}dvc pull {shlex.quote(name)}"
+        )
     elif submodule := _submodule_above(relative, situation.selection):
-        command = f"cd '{repository}' && git submodule update --init '{submodule}'"
+        command = f"{_inside(situation)}git submodule update --init {shlex.quote(submodule)}"
         yield FileNotFetchedError(f"'{relative}'", tool="a git submodule", command=command)
+
+
+def _inside(situation: Situation) -> str:
+    return f"cd {shlex.quote(str(situation.repository))} && "
 
 
 def _submodule_above(relative: str, selection: Selection) -> str | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from nachlass_cli import git, host, output, snapshot
 from nachlass_cli.arguments import BuildOptions
-from nachlass_cli.errors import BindingError
+from nachlass_cli.errors import BindingError, SettingUnknownError
 from nachlass_cli.project import Project
 from nachlass_cli.selection import Selection
 from nachlass_cli.workspace import Workspace
@@ -58,6 +59,8 @@ SETTINGS = (
     "S2I_SOURCE_NOTEBOOK_LIST",
 )
 """What a build may be told by a variable (docs/configuration.md), apart from what this command says itself."""
+_OURS = "NACHLASS_"
+_NOT_IGNORED = frozenset({*SETTINGS, "NACHLASS_SYSTEM_PYTHON"})
 _PATH_LIKE = frozenset({"PATH", "LD_LIBRARY_PATH", "LIBRARY_PATH", "CPATH", "PKG_CONFIG_PATH"})
 
 
@@ -101,7 +104,14 @@ def _pip_files() -> dict[str, str]:
 
 
 def platform_variables(options: BuildOptions, project: Project) -> dict[str, str]:
-    """Return the variables that the person chose: project.toml's, then --env, then the options that stand for one."""
+    """Return the variables that the person chose: project.toml's, then --env, then the options that stand for one.
+
+    Raises:
+        SettingUnknownError: --env has a name of nachlass's that means nothing to a build.
+    """
+    for name, _ in options.env:
+        if _means_nothing(name):
+            raise SettingUnknownError(name, near=_nearest(name), known=SETTINGS)
     variables = dict([*project.env, *options.env])
     if options.notebooks is not None:
         variables["NACHLASS_NOTEBOOKS"] = options.notebooks
@@ -110,6 +120,26 @@ def platform_variables(options: BuildOptions, project: Project) -> dict[str, str
     if options.share_home:
         variables["NACHLASS_HOME"] = str(Path.home())
     return variables
+
+
+def warn_of_unknown_settings(project: Project) -> None:
+    """Name what project.toml sets that no build knows; other platforms take it without a word, so it is no error."""
+    for name, _ in project.env:
+        if _means_nothing(name):
+            near = _nearest(name)
+            guess = f"; did you mean {near}?" if near else ""
+            output.warning(f"project.toml sets {name}, which is no setting of a build{guess}")
+
+
+def _means_nothing(name: str) -> bool:
+    return name.startswith(_OURS) and name not in _NOT_IGNORED
+
+
+def _nearest(name: str) -> str | None:
+    """Return the setting that is spelt most like `name`; what all names begin with makes none alike."""
+    known = [each.removeprefix(_OURS) for each in SETTINGS if each.startswith(_OURS)]
+    found = difflib.get_close_matches(name.removeprefix(_OURS), known, n=1)
+    return f"{_OURS}{found[0]}" if found else None
 
 
 def warn_of_settings_left_out(variables: Mapping[str, str]) -> None:

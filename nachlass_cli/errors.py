@@ -5,6 +5,10 @@ Imports nothing from `nachlass_cli`, so that any module may raise from it. Each 
 
 from __future__ import annotations
 
+import os
+import shlex
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -35,24 +39,29 @@ class RepositoryNotFoundError(CliError):
 
     reference = "repository-not-found"
 
-    def __init__(self, given: str, *, is_file: bool) -> None:
+    def __init__(self, given: str, *, is_file: bool, root: str | None = None) -> None:
+        """`root` is the directory that a file most probably belongs to, as the person would write it."""
         if "://" in given or given.startswith("git@"):
             body = "nachlass builds a directory on this machine, and this looks like an address."
             advice = "Clone it first, then build the clone:\n  git clone ADDRESS\n  nachlass build DIRECTORY"
         elif is_file:
             body = "It is a file. nachlass builds a whole directory: notebooks, modules, data and requirements.txt."
-            advice = f"Give the directory, and name the notebook as an option:\n  {_example_with_notebook(given)}"
+            advice = "Give the directory, and name the notebook as an option:\n  " + _example_with_notebook(
+                given, root or str(Path(given).parent)
+            )
         else:
             body = "There is no such directory."
             advice = "Check the spelling and the directory that you are in (pwd)."
         super().__init__(heading=f"'{given}' isn't a repository", body=body, advice=advice)
 
 
-def _example_with_notebook(given: str) -> str:
-    path = Path(given)
-    if path.suffix != ".ipynb":
-        return f"nachlass build '{path.parent}'"
-    return f"nachlass build '{path.parent}' --notebooks '{path.name}'"
+def _example_with_notebook(given: str, root: str) -> str:
+    command = f"nachlass build {shlex.quote(root)}"
+    if Path(given).suffix != ".ipynb":
+        return command
+    # Not through links: a notebook is listed by the name that it has in the repository.
+    name = os.path.relpath(os.path.expanduser(given), os.path.expanduser(root))  # noqa: PTH111 - of strings, as above
+    return f"{command} --notebooks {shlex.quote(name)}"
 
 
 class OutputUnusableError(CliError):
@@ -177,6 +186,22 @@ class BindingError(CliError):
         )
 
 
+class SettingUnknownError(CliError):
+    """--env has a name that looks like a setting and is none."""
+
+    reference = "setting-unknown"
+
+    def __init__(self, name: str, *, near: str | None, known: Sequence[str]) -> None:
+        guess = f"Did you mean {near}? " if near else ""
+        super().__init__(
+            heading=f"--env sets {name}, which no build knows",
+            body="nachlass would have to ignore it.",
+            advice=f"{guess}The settings of a build are:\n"
+            + textwrap.fill(", ".join(known), width=100, initial_indent="  ", subsequent_indent="  ")
+            + "\nThose of the service go into the shell that starts it:\n  NACHLASS_…=… nachlass serve PATH",
+        )
+
+
 class NotDetectedError(CliError):
     """`bin/detect` says that the repository is not for this buildpack."""
 
@@ -187,7 +212,7 @@ class NotDetectedError(CliError):
             heading="nachlass doesn't know which notebooks to run",
             body=_detected(repository, reason),
             advice="Name the notebooks, in the order in which they run:\n"
-            f"  nachlass build '{repository}' --notebooks 01-features.ipynb,02-model.ipynb\n"
+            f"  nachlass build {shlex.quote(str(repository))} --notebooks 01-features.ipynb,02-model.ipynb\n"
             "Or set NACHLASS_NOTEBOOKS in project.toml, so that every platform finds them.",
         )
 
@@ -212,28 +237,39 @@ class NoStageError(CliError):
 
     reference = "no-stage"
 
-    def __init__(self, repository: Path, *, reason: str) -> None:
+    def __init__(
+        self, repository: Path, *, reason: str, notebooks: Sequence[str], misspelt: tuple[str, str] | None
+    ) -> None:
+        """`notebooks` are all that there are; `misspelt` is one of them and what it has in place of the variable."""
+        command = f"nachlass build {shlex.quote(str(repository))}"
+        setting = shlex.quote(f"NACHLASS_STAGES={notebooks[-1] if notebooks else 'train.ipynb'}=model.joblib")
+        listed = shlex.quote(notebooks[0]) if len(notebooks) == 1 else "…"
+        slip = ""
+        if misspelt is not None:
+            slip = f"'{misspelt[0]}' names {misspelt[1]}, which nobody sets. The variable is NACHLASS_STAGE_FILE:\n\n"
         super().__init__(
             heading="None of the notebooks saves a pipeline stage",
             body=_detected(repository, reason),
-            advice="Save the fitted model in the last cell of the notebook that trains it:\n"
+            advice=f"{slip}Save the fitted model in the last cell of the notebook that trains it:\n"
             "  import os, cloudpickle\n"
             '  with open(os.environ["NACHLASS_STAGE_FILE"], "wb") as file:\n'
             "      cloudpickle.dump(model, file)\n"
             "If it writes the model to a file already, name that:\n"
-            f"  nachlass build '{repository}' --env NACHLASS_STAGES=train.ipynb=model.joblib\n"
+            f"  {command} --env {setting}\n"
             "If an installed package saves the stages, name the notebooks in the order in which they run:\n"
-            f"  nachlass build '{repository}' --notebooks …",
+            f"  {command} --notebooks {listed}",
         )
 
 
-def not_detected(repository: Path, reason: str) -> CliError:
+def not_detected(
+    repository: Path, reason: str, notebooks: Sequence[str] = (), misspelt: tuple[str, str] | None = None
+) -> CliError:
     """Return the error for what `bin/detect` said when it fell through: two lines, of which the first is the reason."""
     said = reason.partition("\n")[0].removeprefix("nachlass: not for this repository: ")
     if "no requirements.txt" in said:
         return NoRequirementsError(repository, reason=said)
     if "saves a pipeline stage" in said:
-        return NoStageError(repository, reason=said)
+        return NoStageError(repository, reason=said, notebooks=notebooks, misspelt=misspelt)
     return NotDetectedError(repository, reason=said)
 
 
@@ -337,7 +373,7 @@ class NothingBuiltError(CliError):
         super().__init__(
             heading=f"Nothing has been built for '{given}'",
             body=f"It is neither the output directory of a build that succeeded, nor a repository with one at:\n{looked_at}",
-            advice=f"Build it first:\n  nachlass build '{given}'\nIf you built it with --output DIR, serve that DIR.",
+            advice=f"Build it first:\n  nachlass build {shlex.quote(str(given))}\nIf you built it with --output DIR, serve that DIR.",
         )
 
 
@@ -350,7 +386,7 @@ class CacheMissingError(CliError):
         super().__init__(
             heading="Nothing is built yet, so that nothing is kept",
             body=f"'{given}' is neither an output directory with a stage cache, nor a repository with one in:\n{looked_at}",
-            advice=f"Run a build first:\n  nachlass build '{given}'\n"
+            advice=f"Run a build first:\n  nachlass build {shlex.quote(str(given))}\n"
             "If you built it with --output DIR, give the same option here. With NACHLASS_CACHE=off nothing is kept.",
         )
 

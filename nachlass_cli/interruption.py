@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 from nachlass_cli import host
 
@@ -88,8 +89,11 @@ class Supervisor:
         cwd: Path,
         keep_open: Sequence[int] = (),
         capture: bool = False,
+        log: IO[bytes] | None = None,
     ) -> Iterator[subprocess.Popen[bytes]]:
         """Start a program in a process group of its own; at the end, nothing that it started is left.
+
+        What it prints is for whoever reads `child.stdout` (`capture`), or goes into the file `log`, or where ours goes.
 
         Raises:
             Interrupted: A signal arrived; the program and its children have ended.
@@ -101,8 +105,8 @@ class Supervisor:
                 env=dict(env),
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE if capture else None,
-                stderr=subprocess.STDOUT if capture else None,
+                stdout=subprocess.PIPE if capture else log,
+                stderr=subprocess.STDOUT if capture else log,
                 start_new_session=True,
                 pass_fds=keep_open,
             )

@@ -42,23 +42,27 @@ def describe_error() -> str:
 
     `type`, `message`; `line` and `line_number`, where in the failing cell (null if not known); `module`, `module_file`
     and `module_line`, where it was raised if that is not in a cell; `filename`, the absolute path of a file that does
-    not exist, if that is what it or one of its causes is about; `network`, whether one of them says that a connection
-    failed; `dvc`, whether DVC would have that file; `memory`,
-    whether it or one of its causes says that memory has run out.
+    not exist, if that is what it or one of its causes is about, and `written`, as the notebook has it; `worker`, the
+    last line of the traceback that came from a worker process, if one did; `network`, whether one of them says that a
+    connection failed; `dvc`, whether DVC would have that file; `memory`, whether it or one of its causes says that
+    memory has run out.
     """
     error = _LastRun.error
     if error is None:
         return "{}"
-    missing = _missing_file(error)
+    written = _missing_file(error)
+    missing = os.path.abspath(written) if written is not None else None  # noqa: PTH100 - relative to the cell's cwd
     return json.dumps(
         {
             "type": type(error).__name__,
             "message": str(error)[:_LONGEST_TEXT],
             **_place_in_cell(error),
             **_place_in_module(error),
+            "worker": next((said for link in _chain(error) if (said := _said_by_worker(link))), None),
             "network": any(_is_of_network(link) for link in _chain(error)),
             "memory": any(isinstance(link, MemoryError) for link in _chain(error)),
             "filename": missing,
+            "written": written,
             "dvc": missing is not None and _is_tracked_by_dvc(Path(missing)),
         }
     )
@@ -106,8 +110,19 @@ def _place_in_module(error: BaseException) -> dict[str, Any]:
 def _missing_file(error: BaseException) -> str | None:
     for link in _chain(error):
         if isinstance(link, OSError) and link.errno == errno.ENOENT and isinstance(link.filename, str | bytes):
-            return os.path.abspath(os.fsdecode(link.filename))  # noqa: PTH100 - of a str, relative to the cell's cwd.
+            return os.fsdecode(link.filename)
     return None
+
+
+def _said_by_worker(error: BaseException) -> str | None:
+    """Return the last line of what a pool of processes (concurrent.futures, multiprocessing, joblib) sent as a cause.
+
+    Such a cause is no exception of its own: its text is the worker's traceback, between lines of three quotation marks.
+    """
+    if type(error).__name__.lstrip("_") != "RemoteTraceback":
+        return None
+    lines = [line for line in str(error).splitlines() if line.strip(' "')]
+    return lines[-1].strip()[:_LONGEST_TEXT] if lines else None
 
 
 def _is_of_network(error: BaseException) -> bool:

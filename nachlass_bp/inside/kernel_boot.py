@@ -43,7 +43,7 @@ def main() -> None:
     importlib.import_module(f"{_INSIDE}.pointers").refuse_pointers(configuration["tree"])
     importlib.import_module(f"{_INSIDE}.observe").observe_fits()
     _limit_sockets(configuration["sockets"], configuration["unavailable_status"])
-    _run_kernel(Path(configuration["site"]), configuration["seed"], configuration["memory_limit_bytes"])
+    _run_kernel(configuration)
 
 
 def _limit_sockets(wanted: str, unavailable_status: int) -> None:
@@ -87,8 +87,10 @@ def _load(name: str, file: Path) -> Any:
     return module
 
 
-def _run_kernel(site: Path, seed: int | None, memory_limit_bytes: int | None) -> None:
-    sys.argv[0] = str(site / "ipykernel_launcher.py")  # What a notebook finds there under any Jupyter.
+def _run_kernel(configuration: dict[str, Any]) -> None:
+    sys.argv[0] = str(
+        Path(configuration["site"]) / "ipykernel_launcher.py"
+    )  # What a notebook finds there under any Jupyter.
     app: Any = importlib.import_module("ipykernel.kernelapp").IPKernelApp.instance()
     # A build on this machine and one on another are the same: no configuration, no startup files, no history.
     app.load_config_file = lambda *_, **__: None
@@ -96,6 +98,7 @@ def _run_kernel(site: Path, seed: int | None, memory_limit_bytes: int | None) ->
     app.initialize([*sys.argv[1:], "--HistoryManager.hist_file=:memory:"])
     _lose_no_output(app)
     importlib.import_module(f"{_INSIDE}.plots").draw_inline_here_alone()
+    importlib.import_module(f"{_INSIDE}.filters").drop_filters_of(configuration["names"])
     failure = importlib.import_module(f"{_INSIDE}.failure")
     app.shell.events.register("pre_run_cell", failure.remember_cell)
     app.shell.events.register("pre_run_cell", importlib.import_module(f"{_INSIDE}.tracer").cell_begins)
@@ -103,9 +106,9 @@ def _run_kernel(site: Path, seed: int | None, memory_limit_bytes: int | None) ->
     importlib.import_module(f"{_INSIDE}.pip_refusal").refuse_pip(app.shell)
     repeatable: Any = importlib.import_module(f"{_INSIDE}.repeatable")
     repeatable.name_cells(app.shell)
-    if seed is not None:
-        repeatable.seed_at_first_cell(app.shell, seed)
-    _limit_memory(memory_limit_bytes)  # The last step: what doesn't fit is an error of a cell.
+    if configuration["seed"] is not None:
+        repeatable.seed_at_first_cell(app.shell, configuration["seed"])
+    _limit_memory(configuration["memory_limit_bytes"])  # The last step: what doesn't fit is an error of a cell.
     app.start()
 
 

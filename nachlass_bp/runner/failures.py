@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from dataclasses import dataclass
@@ -19,14 +20,21 @@ from nachlass_bp.errors import (
     KernelDiedError,
     NotebookTimeoutError,
 )
-from nachlass_bp.notebooks import Notebook
+from nachlass_bp.notebooks import STAGE_VARIABLES, Notebook, misspelt_stage_variable
 from nachlass_bp.output import size_text
 from nachlass_bp.runner.client import StreamingClient
 from nachlass_bp.runner.kernel import ending
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _POINTER_ERROR = "GitLfsPointerError"
+_SYNTAX_ERRORS = {"SyntaxError", "IndentationError", "TabError"}
+_PLACE_OF_SYNTAX = re.compile(r" \([^()]*, line \d+\)$")
+_PLACE_IN_A_CELL = re.compile(r" \([0-9a-f]{16}\.py, line \d+\)$")
+"""By the name that `inside/repeatable.py` gives a cell, which means nothing to its author."""
+
 _TRACEBACK_LINES = 60
+_TRACEBACK_LINKS = 4
+_LINK = re.compile(r"^(?:The above exception was the direct cause|During handling of the above exception, another)\b")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,19 +90,28 @@ async def explain(
     missing = facts.get("filename")
     if missing and facts.get("dvc"):
         return _pointer(notebook, cell.name, _relative(missing, tree), "DVC", "dvc pull")
-    exception = f"{error.ename}: {_ANSI.sub('', str(error.evalue))}".rstrip(": ")
+    hint = (
+        _memory_hint(facts, around)
+        or _offline_hint(facts, around)
+        or _variable_hint(error, facts)
+        or _import_hint(error)
+    )
+    raised = f"{error.ename}: {_ANSI.sub('', str(error.evalue))}".rstrip(": ")
+    is_syntax = error.ename in _SYNTAX_ERRORS
+    exception = _PLACE_IN_A_CELL.sub("", raised) if is_syntax else raised
+    shown_last = _PLACE_OF_SYNTAX.sub("", raised) if is_syntax else raised  # IPython shows the place above it.
     return CellFailedError(
         notebook=notebook.name,
         cell=cell.name,
         exception=exception,
         line=line,
-        traceback=_traceback(cell.content, exception),
-        hint=_memory_hint(facts, around)
-        or _offline_hint(facts, around)
-        or _variable_hint(error, facts)
-        or _hint(error, missing, tree),
+        worker=_of_worker(facts, exception),
+        traceback=_traceback(cell.content, shown_last),
+        hint=hint or _missing_hint(facts, around),
         missing_path=str(missing) if missing else None,
+        missing_as_written=str(facts["written"]) if missing else None,
         home=str(around.home),
+        yields_advice=bool(missing) and hint is None,
     )
 
 
@@ -148,12 +165,46 @@ def _relative(path: str, tree: Path) -> str:
     return os.path.relpath(path, tree) if Path(path).is_relative_to(tree) else path
 
 
+def _of_worker(facts: dict[str, Any], exception: str) -> str | None:
+    """Return what a worker process said, unless the exception in the notebook says the same."""
+    worker = str(facts.get("worker") or "")
+    return worker if worker and worker != exception.partition("\n")[0] else None
+
+
 def _traceback(cell: Any, exception: str) -> str:
     """Return the frames as the cell shows them: nbclient's own text repeats the cell and all that it printed."""
     shown = [output for output in cell.outputs if output.output_type == "error"]
-    lines = _ANSI.sub("", "\n".join(shown[-1].traceback) if shown else "").strip("\n").splitlines()
-    text = "\n".join(lines[-_TRACEBACK_LINES:]).strip("\n")
-    return text.removesuffix(exception).rstrip("\n")  # The message itself stands below.
+    text = _ANSI.sub("", "\n".join(shown[-1].traceback) if shown else "").strip("\n")
+    return _shortened(text).removesuffix(exception).rstrip("\n")  # The message itself stands below.
+
+
+def _shortened(text: str) -> str:
+    """Leave out the middle of what is too long, of each exception in the chain by itself.
+
+    An exception's head has the notebook's own line, and its end the place where it was raised and its message.
+    """
+    lines = text.splitlines()
+    if len(lines) <= _TRACEBACK_LINES:
+        return text
+    starts = [0, *(number for number, line in enumerate(lines) if _LINK.match(line)), len(lines)]
+    links = [lines[start:end] for start, end in itertools.pairwise(starts)]
+    room = _TRACEBACK_LINES // min(len(links), _TRACEBACK_LINKS)
+    if len(links) > _TRACEBACK_LINKS:  # The first one is what began it.
+        middle = links[1 : 1 - _TRACEBACK_LINKS]
+        links = [links[0], [_left_out(sum(map(len, middle))), ""], *links[1 - _TRACEBACK_LINKS :]]
+    return "\n".join(line for link in links for line in _without_middle(link, room))
+
+
+def _without_middle(lines: list[str], room: int) -> list[str]:
+    if len(lines) <= room:
+        return lines
+    head = room // 3
+    tail = room - head
+    return [*lines[:head], _left_out(len(lines) - room), *lines[-tail:]]
+
+
+def _left_out(count: int) -> str:
+    return f"… ({count} lines left out)"
 
 
 def _memory_hint(facts: dict[str, Any], around: Circumstances) -> str | None:
@@ -185,6 +236,8 @@ def _variable_hint(error: CellExecutionError, facts: dict[str, Any]) -> str | No
     if error.ename != "KeyError" or facts.get("module") != "os":
         return None
     name = str(error.evalue).strip("'\"")
+    if misspelt_stage_variable(name):
+        return f"Nobody sets {name}. The path to save the stage to is in the variable {STAGE_VARIABLES[0]}."
     return (
         f"The build doesn't see the variables of your shell. Give it this one:\n"
         f"  nachlass build PATH --env {name}=…      (pack build: --env {name}=…)\n"
@@ -192,16 +245,28 @@ def _variable_hint(error: CellExecutionError, facts: dict[str, Any]) -> str | No
     )
 
 
-def _hint(error: CellExecutionError, missing: str | None, tree: Path) -> str | None:
-    if error.ename in {"ModuleNotFoundError", "ImportError"}:
+def _import_hint(error: CellExecutionError) -> str | None:
+    if error.ename not in {"ModuleNotFoundError", "ImportError"}:
+        return None
+    return (
+        "If it is a package, add it to requirements.txt. If it is a module of your repository, commit it;\n"
+        "notebooks find modules in their own directory and in the repository's root."
+    )
+
+
+def _missing_hint(facts: dict[str, Any], around: Circumstances) -> str | None:
+    missing = facts.get("filename")
+    if not missing:
+        return None
+    if Path(missing).is_relative_to(around.tree):
         return (
-            "If it is a package, add it to requirements.txt. If it is a module of your repository, commit it;\n"
-            "notebooks find modules in their own directory and in the repository's root."
+            f"'{_relative(missing, around.tree)}' isn't in what this build was given. Commit it, or let an earlier\n"
+            "notebook of the list write or download it."
         )
-    if missing:
-        name = _relative(missing, tree)
-        return (
-            f"'{name}' isn't in what this build was given. Commit it, or let an earlier notebook of the list write\n"
-            "or download it. A path outside the repository doesn't exist in a build."
-        )
-    return None
+    in_home = Path(missing).is_relative_to(around.home)
+    # Where the build keeps its directories is nobody's business: as the author knows it.
+    name = f"~/{os.path.relpath(missing, around.home)}" if in_home else facts["written"]
+    return (
+        f"'{name}' lies outside the repository, and a build has nothing but the repository. Move the file into it and\n"
+        "change the path in the notebook, or let the notebook write or download it."
+    )

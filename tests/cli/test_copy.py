@@ -160,7 +160,7 @@ def test_names_with_blanks_and_other_alphabets_are_copied(nachlass: Nachlass, re
     ("given", "said"),
     [
         ("missing", "There is no such directory."),
-        ("train.ipynb", "--notebooks 'train.ipynb'"),
+        ("train.ipynb", "my repo' --notebooks train.ipynb\n"),
         ("https://example.org/repository.git", "git clone ADDRESS"),
     ],
 )
@@ -170,3 +170,37 @@ def test_a_path_that_is_no_directory_is_an_error(nachlass: Nachlass, repository:
     assert finished.status == 1
     assert f"[Error: '{path}' isn't a repository]" in finished.err
     assert said in finished.err
+
+
+@pytest.mark.parametrize(
+    ("requirements", "given", "advised"),
+    [
+        ("bikes/requirements.txt", "bikes/notebooks/01-prep.ipynb", "bikes --notebooks notebooks/01-prep.ipynb"),
+        ("requirements.txt", "bikes/notebooks/01-prep.ipynb", ". --notebooks bikes/notebooks/01-prep.ipynb"),
+        ("else/requirements.txt", "bikes/notebooks/02 b.ipynb", ". --notebooks 'bikes/notebooks/02 b.ipynb'"),
+        ("bikes/requirements.txt", "bikes/notebooks/data.csv", "bikes"),
+    ],
+    ids=["of a part", "at the root", "nowhere above", "no notebook"],
+)
+def test_who_names_a_notebook_is_advised_the_directory_with_what_it_needs(
+    nachlass: Nachlass, requirements: str, given: str, advised: str
+) -> None:
+    git(nachlass.home, "init", "--quiet")
+    write(nachlass.home, {requirements: "", given: "{}"})
+    finished = nachlass("build", given)
+    assert finished.status == 1
+    assert f"\n  nachlass build {advised}\n" in finished.err
+
+
+def test_who_names_a_notebook_outside_of_git_is_advised_the_directory_with_requirements(
+    nachlass: Nachlass, plain: Path
+) -> None:
+    write(plain, {"requirements.txt": "", "notebooks/a.ipynb": "{}"})
+    finished = nachlass("build", plain / "notebooks/a.ipynb")
+    assert f"\n  nachlass build {plain} --notebooks notebooks/a.ipynb\n" in finished.err
+
+
+def test_commands_that_are_shown_are_quoted_only_where_a_shell_needs_it(nachlass: Nachlass, plain: Path) -> None:
+    write(plain, {"a b/train.ipynb": "{}"})
+    assert nachlass("build", plain).out.endswith(f"\nBuilt. Serve it with:\n  nachlass serve {plain}\n")
+    assert nachlass("build", plain / "a b").out.endswith(f"\n  nachlass serve '{plain}/a b'\n")

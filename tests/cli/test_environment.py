@@ -81,6 +81,38 @@ def test_a_variable_without_a_value_is_a_usage_error(nachlass: Nachlass, reposit
     assert "'JUSTANAME' is not of the form NAME=VALUE" in finished.err
 
 
+@pytest.mark.parametrize("command", [["build"], ["cache", "explain"]], ids=["build", "explain"])
+def test_a_setting_that_no_build_knows_is_refused_with_the_nearest_that_it_does(
+    nachlass: Nachlass, repository: Path, command: list[str]
+) -> None:
+    assert nachlass("build", repository).status == 0
+    finished = nachlass(*command, repository, "--env", "NACHLASS_SEEDS=1")
+    assert finished.status == 1
+    assert "[Error: --env sets NACHLASS_SEEDS, which no build knows]\n" in finished.err
+    assert "Did you mean NACHLASS_SEED? The settings of a build are:\n  NACHLASS_NOTEBOOKS, " in finished.err
+
+
+def test_a_setting_of_the_service_is_none_of_the_build(nachlass: Nachlass, repository: Path) -> None:
+    finished = nachlass("build", repository, "--env", "NACHLASS_TOKEN=s3cret")
+    assert finished.status == 1
+    assert "\n\nThe settings of a build are:\n" in finished.err
+    assert "NACHLASS_…=… nachlass serve PATH" in finished.err
+    assert "s3cret" not in finished.out + finished.err
+
+
+def test_a_setting_of_project_toml_that_no_build_knows_is_a_warning(nachlass: Nachlass, repository: Path) -> None:
+    lines = "".join(
+        f'[[io.buildpacks.build.env]]\nname = "NACHLASS_{name}"\nvalue = "1"\n' for name in ("SEED", "TIMEOUTS", "Q")
+    )
+    write(repository, {"project.toml": lines})
+    finished = nachlass("build", repository)
+    assert finished.status == 0
+    assert [line for line in finished.out.splitlines() if line.startswith("Warning")] == [
+        "Warning: project.toml sets NACHLASS_TIMEOUTS, which is no setting of a build; did you mean NACHLASS_TIMEOUT?",
+        "Warning: project.toml sets NACHLASS_Q, which is no setting of a build",
+    ]
+
+
 def test_bindings_are_linked_below_the_platform_directory(nachlass: Nachlass, repository: Path, tmp_path: Path) -> None:
     write(tmp_path / "database", {"type": "nachlass", "PASSWORD": "s3cret"})
     finished = nachlass("build", repository, "--binding", tmp_path / "database")

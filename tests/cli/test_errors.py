@@ -23,6 +23,7 @@ EXAMPLES: tuple[errors.CliError, ...] = (
     errors.PythonNotFoundError("3.12", source="'/home/ada/spam/.python-version'", searched="on PATH"),
     errors.PythonUnusableError("3.8", source="--python", problem="nachlass needs Python 3.10 or newer"),
     errors.BindingError(Path("database"), "It has no file 'type'."),
+    errors.SettingUnknownError("NACHLASS_SEEDS", near="NACHLASS_SEED", known=["NACHLASS_NOTEBOOKS", "NACHLASS_SEED"]),
     errors.not_detected(REPOSITORY, "nachlass: not for this repository: it has no notebook (*.ipynb).\nIf …\n"),
     errors.not_detected(
         REPOSITORY,

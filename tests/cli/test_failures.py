@@ -73,6 +73,26 @@ def test_a_file_beside_the_repository_is_explained(nachlass: Nachlass, repositor
     assert str(repository.parent / "shared/rows.csv") in finished.err
 
 
+def test_a_file_beside_the_repository_is_named_as_the_notebook_has_it(nachlass: Nachlass, repository: Path) -> None:
+    write(repository.parent, {"shared/rows.csv": ""})
+    more = ', "missing_as_written": "../../shared/rows.csv"'
+    finished = build_missing(nachlass, repository, "$CNB_LAYERS_DIR/stages/shared/rows.csv", more=more)
+    assert "[Error: '../../shared/rows.csv' lies outside the repository]" in finished.err
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [("$PWD/data/rows.csv", []), ("$PWD/data/never-was.csv", ["", "Commit it.", "", "Reference: cell-failed"])],
+    ids=["known better", "not known better"],
+)
+def test_advice_of_the_buildpack_is_given_where_the_command_has_none(
+    nachlass: Nachlass, repository: Path, missing: str, said: list[str]
+) -> None:
+    finished = build_missing(nachlass, repository, missing, more=', "advice": "Commit it."')
+    assert finished.out.splitlines()[-len(said) - 1 :] == ["its own words", *said]
+    assert finished.err.count("[Error: ") == (not said)
+
+
 def test_a_file_of_the_real_home_is_explained(nachlass: Nachlass, repository: Path) -> None:
     write(nachlass.home, {"datasets/rows.csv": ""})
     finished = build_missing(
@@ -94,7 +114,7 @@ def test_git_lfs_pointers_are_named_before_and_after(nachlass: Nachlass, reposit
 def test_a_dvc_pointer_is_explained(nachlass: Nachlass, repository: Path) -> None:
     write(repository, {"data/big.parquet.dvc": "outs: []"})
     finished = build_missing(nachlass, repository, "$PWD/data/big.parquet")
-    assert "dvc pull 'data/big.parquet.dvc'" in finished.err
+    assert f"cd '{repository}' && dvc pull data/big.parquet.dvc\n" in finished.err
 
 
 def test_a_pointer_that_the_buildpack_has_explained_is_not_explained_twice(
@@ -131,6 +151,26 @@ def test_a_repository_that_is_not_detected_is_told_why(nachlass: Nachlass, repos
     finished = nachlass("build", repository)
     assert finished.status == 1
     assert "[Error: nachlass doesn't know which notebooks to run]\nNothing for us here\n" in finished.err
+
+
+NO_STAGE = "echo 'nachlass: not for this repository: none of its notebooks … saves a pipeline stage.' >&2; exit 100"
+
+
+def test_advice_for_a_repository_without_a_stage_has_its_notebooks_name(nachlass: Nachlass, plain: Path) -> None:
+    (plain / "train.ipynb").rename(plain / "Train model.ipynb")
+    write(plain, {"detect.sh": NO_STAGE})
+    finished = nachlass("build", plain)
+    assert f"\n  nachlass build {plain} --env 'NACHLASS_STAGES=Train model.ipynb=model.joblib'\n" in finished.err
+    assert f"\n  nachlass build {plain} --notebooks 'Train model.ipynb'\n" in finished.err
+
+
+@pytest.mark.parametrize("name", ["NACHLASS_STAGEFILE", "NACHLASS_STAGE_PATH", "S2I_STAGE_SAVE_FILE"])
+def test_a_misspelt_variable_for_the_stage_is_named(nachlass: Nachlass, plain: Path, name: str) -> None:
+    cell = f"path = os.environ.get('{name}')"
+    write(plain, {"detect.sh": NO_STAGE, "train.ipynb": json.dumps({"cells": [{"source": [cell]}]})})
+    finished = nachlass("build", plain)
+    said = f"'train.ipynb' names {name}, which nobody sets. The variable is NACHLASS_STAGE_FILE:\n"
+    assert said in finished.err
 
 
 def test_an_installation_without_buildpack_says_so(nachlass: Nachlass, repository: Path, tmp_path: Path) -> None:

@@ -165,6 +165,7 @@ def test_check_says_each_step_and_leaves_nothing_running(nachlass: Nachlass, rep
     steps = [line.partition(":")[0] for line in finished.out.partition("[Check]\n")[2].splitlines()]
     assert steps == ["Ready", "Predicted", "Metrics", "Stopped", "The service works."]
     assert '["one!", "two!"] for 2 sample rows' in finished.out
+    assert "the service begins" not in finished.out + finished.err, "its log is for who looks for a fault"
 
 
 @pytest.mark.parametrize("tokens", ["one-token", "one-token the-last-one", None], ids=["one", "two", "file"])
@@ -197,6 +198,7 @@ def test_check_fails_when_the_service_does(nachlass: Nachlass, repository: Path,
     assert finished.status == 1
     assert "[Error: The service was built, but doesn't pass the check]" in finished.err
     assert problem in finished.err
+    assert "\n[INFO] the service begins\n" in finished.out, "its own messages are above"
 
 
 def test_version_is_the_installed_one(nachlass: Nachlass) -> None:

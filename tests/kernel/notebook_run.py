@@ -49,6 +49,7 @@ class Failure:
     heading: str
     body: str
     advice: str
+    details: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +164,7 @@ def main() -> None:
             "heading": error.heading,
             "body": error.body,
             "advice": error.advice,
+            "details": error.details,
         }
     (directory / "outcome.json").write_text(json.dumps({"run": result, "error": failure}))
 

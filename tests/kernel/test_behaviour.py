@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -182,6 +183,127 @@ def test_plots_are_in_the_notebook_and_programs_plot_without_jupyter(tmp_path: P
 
     chosen = run_cells(interpreter, tmp_path / "b", *cells, variables={"MPLBACKEND": "svg"})
     assert [chosen.text(cell) for cell in (1, 2, 3)] == ["svg\n", "svg\r\n", "svg\n"]
+
+
+TABLE = "import numpy as np\nX = np.arange(60.0).reshape(30, 2)\ny = np.arange(30) % 2\n"
+SEARCH = """
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+print(GridSearchCV(LogisticRegression(), {"C": [0.1, 1, 10]}, n_jobs=2, cv=2).fit(X, y).best_params_)
+"""
+FUNCTION_OF_A_CELL = """
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+def halve(table):
+    return np.asarray(table) / 2
+print(len(cross_val_score(make_pipeline(FunctionTransformer(halve), LogisticRegression()), X, y, n_jobs=2, cv=3)))
+"""
+CLASS_OF_A_CELL = """
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.model_selection import cross_val_score
+class Majority(ClassifierMixin, BaseEstimator):
+    def fit(self, X, y):
+        self.classes_, counts = np.unique(y, return_counts=True)
+        self.most_ = self.classes_[counts.argmax()]
+        return self
+    def predict(self, X):
+        return np.full(len(X), self.most_)
+print(len(cross_val_score(Majority(), X, y, n_jobs=2, cv=3)))
+"""
+PROCESS_POOL = """
+import warnings
+from joblib.externals.loky import ProcessPoolExecutor
+def told():
+    import sys
+    return sorted(name for name in sys.modules if name.partition(".")[0] in {"IPython", "ipykernel", "traitlets"})
+with ProcessPoolExecutor(2) as pool:
+    print(pool.submit(told).result(), pool.submit(len, warnings.filters).result() == len(warnings.filters))
+"""
+
+
+def test_worker_processes_need_nothing_of_jupyter(data_python: Path, tmp_path: Path) -> None:
+    outcome = run_cells(data_python, tmp_path, TABLE, SEARCH, FUNCTION_OF_A_CELL, CLASS_OF_A_CELL, PROCESS_POOL)
+    assert outcome.error is None, outcome.failure.body
+    assert [outcome.text(cell) for cell in (2, 3, 4, 5)] == ["{'C': 0.1}\n", "3\n", "3\n", "[] True\n"]
+
+
+def test_filters_of_warnings_are_those_of_python_and_the_notebook(bare: Path, tmp_path: Path) -> None:
+    shown = "import warnings\nprint(*(each[2].__module__ for each in warnings.filters))"
+    outcome = run_cells(bare, tmp_path, f"{shown}\nwarnings.warn('of a cell')", "warnings.simplefilter('error')", shown)
+    assert set(outcome.text(1).splitlines()[0].split()) == {"builtins"}
+    assert "UserWarning: of a cell" in outcome.text(1)
+    assert set(outcome.text(3).split()) == {"builtins"}
+
+
+UNREADABLE_IN_WORKERS = """
+from joblib.externals.loky import ProcessPoolExecutor
+class Absent:
+    def __reduce__(self):
+        return __import__, ("absent_from_workers",)
+ProcessPoolExecutor(1).submit(id, Absent()).result()
+"""
+
+
+def test_what_a_worker_process_said_is_told(data_python: Path, tmp_path: Path) -> None:
+    failure = run_cells(data_python, tmp_path, UNREADABLE_IN_WORKERS).failure
+    assert failure.heading == "Code cell 1 of 1 (In [1]) of 'x.ipynb' raised BrokenProcessPool", failure.details
+    assert failure.body.splitlines()[1:] == [
+        "In a worker process:",
+        "    ModuleNotFoundError: No module named 'absent_from_workers'",
+        "The line that failed:",
+        "    ProcessPoolExecutor(1).submit(id, Absent()).result()",
+    ]
+    assert failure.details is not None
+    lines = failure.details.splitlines()
+    assert len(lines) < 70
+    assert lines[1].startswith("_RemoteTraceback")
+    assert "ModuleNotFoundError: No module named 'absent_from_workers'" in lines
+    assert any(re.match(r"-+> \d+ ProcessPoolExecutor\(1\)", line) for line in lines)
+
+
+def test_exception_of_a_worker_process_that_the_cell_raises_is_told_once(bare: Path, tmp_path: Path) -> None:
+    cell = """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+def divide(x):
+    return 1 / x
+ProcessPoolExecutor(1, multiprocessing.get_context("fork")).submit(divide, 0).result()
+"""
+    failure = run_cells(bare, tmp_path, cell).failure
+    assert failure.body.splitlines()[:2] == ["ZeroDivisionError: division by zero", "The line that failed:"]
+
+
+def test_long_traceback_keeps_its_two_ends_and_the_cause(bare: Path, tmp_path: Path) -> None:
+    steps = "\n\n".join(f"def step_{n}():\n    step_{n + 1}()" for n in range(30))
+    cell = (
+        f"{steps}\n\ndef step_30():\n    raise ValueError('deep')\n\ntry:\n    step_0()\nexcept ValueError as error:\n"
+    )
+    failure = run_cells(bare, tmp_path, f"{cell}    raise RuntimeError('no model') from error").failure
+    assert failure.details is not None
+    lines = failure.details.splitlines()
+    assert len(lines) < 70
+    assert lines[1].startswith("ValueError ")
+    assert any(line.startswith("Cell In[1], line ") for line in lines[:4])
+    assert any(line.endswith(" lines left out)") for line in lines)
+    assert "ValueError: deep" in lines
+    assert any(line.startswith("RuntimeError ") for line in lines)
+    assert any(line.strip().endswith("raise RuntimeError('no model') from error") for line in lines)
+
+
+def test_syntax_error_is_told_once_and_by_the_cells_own_line(bare: Path, tmp_path: Path) -> None:
+    failure = run_cells(bare, tmp_path, "x = 1\nif x\n    pass").failure
+    assert failure.body == "SyntaxError: expected ':'\nThe line that failed:\n    if x"
+    assert failure.details is not None
+    assert failure.details.splitlines()[0].strip() == "Cell In[1], line 2"
+    assert failure.details.splitlines()[-1].strip() == "^"
+
+
+def test_syntax_error_of_a_module_keeps_its_place(bare: Path, tmp_path: Path) -> None:
+    cell = "open('slip.py', 'w').write('x = 1\\nif x')\nimport slip"
+    failure = run_cells(bare, tmp_path, cell).failure
+    assert failure.body.splitlines()[0] == "SyntaxError: expected ':' (slip.py, line 2)"
 
 
 # --- Much of everything ----------------------------------------------------------------------------------------------

@@ -74,6 +74,33 @@ def test_file_that_is_no_notebook(workshop: Workshop, tmp_path: Path, content: s
     assert said in log
 
 
+@pytest.mark.parametrize(
+    ("content", "said", "advised"),
+    [
+        ("{not json", "It isn't JSON: Expecting", "Open it in Jupyter, save it, and commit the result."),
+        (
+            '{\n<<<<<<< HEAD\n"cells": []\n=======\n"cells": [1]\n>>>>>>> other\n}',
+            "a merge left git's marks of a conflict in it, the first one in line 2.",
+            "  git checkout --ours -- 'my x.ipynb'\n  git checkout --theirs -- 'my x.ipynb'\n",
+        ),
+        (
+            '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',
+            "It has no code cell.",
+            "There is nothing to run: leave it out of the list.",
+        ),
+    ],
+    ids=["not json", "conflict", "no code"],
+)
+def test_file_that_is_no_notebook_has_its_own_advice(
+    workshop: Workshop, tmp_path: Path, content: str, said: str, advised: str
+) -> None:
+    repository = write_repository(tmp_path / "r", {}, files={"my x.ipynb": content})
+    log = failure(workshop, repository, {"NACHLASS_NOTEBOOKS": "my x.ipynb"})
+    assert said in log
+    assert advised in log
+    assert ("Open it in Jupyter" in log) == advised.startswith("Open it")
+
+
 def test_directory_in_the_list(workshop: Workshop, tmp_path: Path) -> None:
     repository = write_repository(tmp_path / "r", {"notebooks/x.ipynb": LOGISTIC_REGRESSION})
     assert "It is a directory" in failure(workshop, repository, {"NACHLASS_NOTEBOOKS": "notebooks"})
@@ -405,6 +432,88 @@ def test_network_of_a_notebook_that_has_none(workshop: Workshop, tmp_path: Path,
     log = failure(workshop, repository_of(tmp_path, cell, *LOGISTIC_REGRESSION), {"NACHLASS_OFFLINE": "1"})
     assert "NACHLASS_OFFLINE is set" in log
     assert "  NACHLASS_OFFLINE=0 " in log
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("open('../outside.csv')", "'../outside.csv' lies outside the repository, and a build has nothing but"),
+        ("open(os.path.expanduser('~/rows.csv'))", "'~/rows.csv' lies outside the repository, and a build has"),
+    ],
+    ids=["beside", "home"],
+)
+def test_file_outside_the_repository_is_named_as_the_author_knows_it(
+    workshop: Workshop, tmp_path: Path, cell: str, said: str
+) -> None:
+    log = failure(workshop, repository_of(tmp_path, "import os", cell, *LOGISTIC_REGRESSION))
+    assert said in log
+    assert "isn't in what this build was given" not in log
+
+
+def test_advice_about_a_missing_file_is_left_to_who_sees_the_persons_files(workshop: Workshop, tmp_path: Path) -> None:
+    repository = repository_of(tmp_path, "open('../outside.csv')", *LOGISTIC_REGRESSION)
+    built = workshop.build(repository, {"NACHLASS_REPOSITORY": "/home/ada/spam"})
+    assert built.exit_code == 1
+    assert built.output.endswith("The line that failed:\n    open('../outside.csv')\n")
+    report = json.loads((workshop.report / "failure.json").read_text())
+    assert report["missing_as_written"] == "../outside.csv"
+    assert report["advice"].startswith("'../outside.csv' lies outside the repository")
+
+
+def test_file_of_a_notebook_that_comes_later_in_the_list(workshop: Workshop, tmp_path: Path) -> None:
+    notebooks = {
+        "01-prep.ipynb": ["import pathlib", "pathlib.Path('rows.csv').write_text('a,b')"],
+        "models/02-model.ipynb": ["open('../rows.csv')", *LOGISTIC_REGRESSION],
+        "03-report.ipynb": ["1"],
+    }
+    repository = write_repository(tmp_path / "r", notebooks)
+    log = failure(workshop, repository, {"NACHLASS_NOTEBOOKS": "03-report.ipynb,models/02-model.ipynb,01-prep.ipynb"})
+    assert "These notebooks mention it, and they come later in the list:\n" in log
+    assert "  01-prep.ipynb: pathlib.Path('rows.csv').write_text('a,b')\n" in log
+    assert "If one of them makes it, it has to run before 'models/02-model.ipynb':\n" in log
+    advised = "03-report.ipynb,01-prep.ipynb,models/02-model.ipynb"
+    assert f"  NACHLASS_NOTEBOOKS={advised} " in log
+    assert workshop.build(repository, {"NACHLASS_NOTEBOOKS": advised}).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        (
+            "path = os.environ['NACHLASS_STAGEFILE']",
+            "Nobody sets NACHLASS_STAGEFILE. The path to save the stage to is in the variable NACHLASS_STAGE_FILE.",
+        ),
+        (
+            "path = os.environ.get('NACHLASS_STAGEFILE')",
+            "'x.ipynb' names NACHLASS_STAGEFILE, which nobody sets. The variable is NACHLASS_STAGE_FILE.",
+        ),
+    ],
+    ids=["raises", "finds none"],
+)
+def test_misspelt_variable_for_the_stage(workshop: Workshop, tmp_path: Path, cell: str, said: str) -> None:
+    built = workshop.build(repository_of(tmp_path, f"import os\n{cell}"), {"NACHLASS_NOTEBOOKS": "x.ipynb"})
+    assert built.exit_code == 1
+    assert said in built.output
+    assert "--env NACHLASS_STAGEFILE" not in built.output
+
+
+PREPARE = "from sklearn.decomposition import PCA\nprepare = PCA(1).fit(X)"
+SAVE_PREPARE = SAVE.replace("model", "prepare")
+WHOLE = "from sklearn.pipeline import make_pipeline\nmodel = make_pipeline(PCA(1), LogisticRegression()).fit(X, y)"
+
+
+def test_last_stage_that_is_the_whole_pipeline_already(workshop: Workshop, tmp_path: Path) -> None:
+    notebooks = {
+        "01-prep.ipynb": [*TRAIN[:2], PREPARE, SAVE_PREPARE],
+        "02-model.ipynb": [*TRAIN[:2], PREPARE, WHOLE, SAVE],
+    }
+    repository = write_repository(tmp_path / "r", notebooks)
+    log = failure(workshop, repository, {"NACHLASS_NOTEBOOKS": "01-prep.ipynb,02-model.ipynb"})
+    assert "X has 1 features, but PCA is expecting 2 features" in log
+    assert "A stage is given what the stage before it returns, here that of '01-prep.ipynb'" in log
+    assert "'02-model.ipynb' saves a whole pipeline, which prepares the data by itself, list that notebook alone" in log
+    alone = workshop.build(repository, {"NACHLASS_NOTEBOOKS": "02-model.ipynb"})
+    assert alone.exit_code == 0, alone.output
 
 
 def test_file_of_a_notebook_that_does_not_run(workshop: Workshop, tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(text.encode())
 
 
+sys.stderr.write("[INFO] the service begins\n")
 if BREAK == "start":
     sys.exit(3)
 assert STAGE.is_file()
