@@ -30,6 +30,7 @@ MOST_PIPELINED = 32
 _NEVER = float("inf")
 _CONTINUE = b"HTTP/1.1 100 "
 _VERSIONS = ("1.0", "1.1")
+"""After any other a client may go on in whatever way: `app` refuses it, and that is the end."""
 
 
 class Connection(HttpToolsProtocol):
@@ -132,9 +133,6 @@ class Connection(HttpToolsProtocol):
         if self._is_refused:
             return
         self._headers_since = _NEVER
-        if self.parser.get_http_version() not in _VERSIONS:
-            self._refuse(505, "This is an HTTP/1.1 server.", code="invalid-request")
-            return
         if len(self.headers) > MOST_HEADER_FIELDS or (
             # What came with them may be the body, or another request: only where it is long is it worth counting.
             (self._began_inside or self._header_bytes + self._chunk_bytes > MOST_HEADER_BYTES)
@@ -161,7 +159,7 @@ class Connection(HttpToolsProtocol):
         if cycle is not None:
             if self.scope["method"] != "HEAD":  # Of which no body follows.
                 cycle.transport = _InOnePiece(self.transport)  # type: ignore[assignment]  # has all that is called of it
-            if self.life.is_ending:
+            if self.life.is_ending or self.parser.get_http_version() not in _VERSIONS:
                 cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
