@@ -121,6 +121,7 @@ def test_what_is_left_empty_is_missing_and_unused_columns_are_folded_away(look: 
 def test_known_categories_are_suggested(look: Look, houses: Service) -> None:
     page = look(houses)
     options = page.locator("datalist option")
+    expect(options).to_have_count(2)  # The form is made after the page has come.
     assert options.evaluate_all("all => all.map(each => each.value)") == ["Jena", "Ulm"]
     assert page.get_by_label("town").get_attribute("list") == page.locator("datalist").get_attribute("id")
 
