@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "nachlass_bp/inside": set(),
     "nachlass_bp/publishing": {"mistune", "nh3", "pygments"},
     "scorer": {
-        *("falcon", "gunicorn", "orjson", "prometheus_client", "uvicorn", "uvicorn_worker"),
+        *("falcon", "gunicorn", "httptools", "orjson", "prometheus_client", "uvicorn", "uvicorn_worker"),
         *("joblib", "numpy", "pandas", "pyarrow", "skops", "sklearn"),
     },
     "nachlass_cli": {"pathspec", "toml", "tomli"},
