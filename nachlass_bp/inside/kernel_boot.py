@@ -88,9 +88,8 @@ def _load(name: str, file: Path) -> Any:
 
 
 def _run_kernel(configuration: dict[str, Any]) -> None:
-    sys.argv[0] = str(
-        Path(configuration["site"]) / "ipykernel_launcher.py"
-    )  # What a notebook finds there under any Jupyter.
+    # What a notebook finds there under any Jupyter.
+    sys.argv[0] = str(Path(configuration["site"]) / "ipykernel_launcher.py")
     app: Any = importlib.import_module("ipykernel.kernelapp").IPKernelApp.instance()
     # A build on this machine and one on another are the same: no configuration, no startup files, no history.
     app.load_config_file = lambda *_, **__: None
