@@ -8,6 +8,7 @@ from typing import Any
 import falcon
 import falcon.asgi
 
+from .body import too_large
 from .encode import dump
 from .errors import bounded, error_body
 from .guard import Guard
@@ -47,7 +48,7 @@ def create_app(
             app.add_route(f"{path}/", resource)
     scoring = {path: resource.error for path, resource in found.items() if isinstance(resource, Scoring)}
     refusals = Refusals(scoring, metrics, default=_written)
-    outermost: ASGI = _of_known_versions(app, refusals)
+    outermost: ASGI = _before_any_body(app, refusals, most_bytes=settings.max_body_bytes)
     if settings.tokens:
         outermost = Guard(
             outermost,
@@ -59,18 +60,35 @@ def create_app(
     return Observed(outermost, observers) if observers else outermost
 
 
-def _of_known_versions(app: ASGI, refusals: Refusals) -> ASGI:
-    """Return an application that refuses versions of HTTP which the parser takes and Falcon fails at."""
+def _before_any_body(app: ASGI, refusals: Refusals, *, most_bytes: int) -> ASGI:
+    """Return an application that refuses what Falcon isn't to see, since it begins by asking for the body.
+
+    That is versions of HTTP which the parser takes and Falcon fails at, and bodies of which a client asks first whether
+    to send them (RFC 9110, 10.1.1), if they are too long.
+    """
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
-        if scope["http_version"] in _VERSIONS:
+        if scope["http_version"] not in _VERSIONS:
+            message = f"This service speaks HTTP/1.1, not HTTP/{bounded(scope['http_version'])}."
+            problem = Problem(status=505, message=message, code="invalid-request")
+        elif _declared_of_unsent(scope) > most_bytes:
+            refusal = too_large(most_bytes)
+            problem = Problem(status=refusal.status, message=refusal.message, code=refusal.code)
+        else:
             await app(scope, receive, send)
             return
-        message = f"This service speaks HTTP/1.1, not HTTP/{bounded(scope['http_version'])}."
-        problem = Problem(status=505, message=message, code="invalid-request")
         await refusals.refuse(scope, send, problem, [(b"connection", b"close")])
 
     return answer
+
+
+def _declared_of_unsent(scope: Any) -> int:
+    """Return the length of a body that isn't sent without being asked for, 0 where there is none or it is unknown."""
+    fields = scope["headers"]
+    if not any(name == b"expect" for name, _ in fields):
+        return 0
+    declared = next((value for name, value in fields if name == b"content-length"), b"")
+    return int(declared) if declared.isdigit() else 0
 
 
 async def _refuse(req: Any, resp: Any, error: Exception, _params: Any, **_: Any) -> None:

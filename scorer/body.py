@@ -38,17 +38,26 @@ async def read_body(stream: _Chunks, *, declared: int | None, limit_bytes: int, 
         RequestError: It is longer than `limit_bytes` (413), or its `caller` went before it was whole (400).
     """
     if declared is not None and declared > limit_bytes:
-        raise _too_large(limit_bytes)
+        raise too_large(limit_bytes)
     chunks: list[bytes] = []
     size = 0
     async for chunk in stream:
         size += len(chunk)
         if size > limit_bytes:
-            raise _too_large(limit_bytes)
+            raise too_large(limit_bytes)
         chunks.append(chunk)
     if caller is not None and not caller.has_sent_all:
         raise RequestError("The body ended before it was whole.", code="incomplete-body")
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def too_large(limit_bytes: int) -> RequestError:
+    """Return the refusal of a body that is longer than `limit_bytes`."""
+    return RequestError(
+        f"The body is longer than {limit_bytes} bytes. Send fewer rows at a time, or raise NACHLASS_MAX_BODY_BYTES.",
+        code="too-large",
+        status=413,
+    )
 
 
 def extract_json(body: bytes, content_type: str | None) -> bytes:
@@ -164,11 +173,3 @@ def _multipart(body: bytes, content_type: str) -> dict[str, bytes]:
     except ValueError as error:  # Falcon's parser lets bytes of a header that aren't text through to Python.
         raise RequestError(f"The multipart form can't be read: {bounded(str(error))}", code="invalid-form") from error
     return fields
-
-
-def _too_large(limit_bytes: int) -> RequestError:
-    return RequestError(
-        f"The body is longer than {limit_bytes} bytes. Send fewer rows at a time, or raise NACHLASS_MAX_BODY_BYTES.",
-        code="too-large",
-        status=413,
-    )

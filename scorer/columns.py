@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ NONE_SUFFIX = "[none]"
 """Ends the `dtype` of a column of objects whose missing values are None instead of NaN."""
 
 _NUMBERS = {int, float, type(None)}
+_PACKED = {int, float}
 _KINDS: dict[ColumnKind, set[type]] = {
     "boolean": {bool, type(None)},
     "string": {str, type(None)},
@@ -93,6 +95,15 @@ class Codec:
                 self._check_categories(cells, self._known, pointer)
             elif column.dtype.startswith(_FIXED_WIDTH):
                 self._check_texts(cells, pointer)
+
+    def pack(self, cells: Sequence[Any]) -> bytes | None:
+        """Return cells as 64-bit floats of this machine, None where only `check` can tell what they are."""
+        # Exact types: a bool is an int in Python and isn't one in JSON. A sum is finite only if each number is.
+        if not self.holds_numbers or not set(map(type, cells)) <= _PACKED or not math.isfinite(sum(cells)):
+            return None
+        if self._limits is not None and not self._limits[0] <= min(cells) <= max(cells) <= self._limits[1]:
+            return None
+        return struct.pack(f"{len(cells)}d", *cells)
 
     def cast(self, numbers: Any) -> Any:
         """Return 64-bit floats that were checked as an array of the column's dtype."""

@@ -18,8 +18,7 @@ from .manifest import Column, ColumnReference, Model
 from .matrix import Matrix, Rows
 from .tallies import Layout, Tallies
 
-ENOUGH_ROWS = 256
-_MOST_ROWS = 1024
+ENOUGH_ROWS = 1024
 """What is counted in one go, while requests wait: a millisecond or two."""
 
 MISSING, UNSEEN, OUT_OF_RANGE = range(3)
@@ -80,7 +79,7 @@ class ColumnTally:
         rows: list[Any] = []
         matrices: list[Matrix] = []
         predictions: list[Any] = []
-        while self._pending and (room := _MOST_ROWS - len(predictions)) > 0:
+        while self._pending and (room := ENOUGH_ROWS - len(predictions)) > 0:
             first, predicted = self._pending.popleft()
             if len(first) > room:
                 self._pending.appendleft((first[room:], predicted[room:]))

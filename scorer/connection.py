@@ -16,6 +16,7 @@ from .encode import dump
 from .errors import error_body
 from .headers import NOTHING
 from .life import Life
+from .requestid import ID_FIELD, request_id_among
 
 MOST_HEADER_BYTES = 16 * 1024
 MOST_HEADER_FIELDS = 100
@@ -52,6 +53,7 @@ class Connection(HttpToolsProtocol):
         self._unread_since = _NEVER
         self._unread_bytes = 0
         self._header_bytes = self._chunk_bytes = self._bytes_beside_body = 0
+        self._is_between = True  # One request and the next.
         self._is_in_headers = False
         self._began_inside = False  # The headers, behind a request or a body that came with them.
         self._is_refused = False
@@ -119,6 +121,7 @@ class Connection(HttpToolsProtocol):
         """Count anew."""
         super().on_message_begin()
         self._header_bytes = 0
+        self._is_between = False
         self._is_in_headers = True
         self._began_inside = False
 
@@ -170,6 +173,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note that the client has nothing to send for now."""
+        self._is_between = True
         if self._without_upgrade:
             return
         self._body_since = _NEVER
@@ -279,15 +283,17 @@ class Connection(HttpToolsProtocol):
             self.transport.close()  # It has had its answer, and takes no second one.
             return
         body = dump(error_body(problem, code=code))
+        request_id = request_id_among(() if self._is_between else self.headers)
         head = [STATUS_LINE[status]]
         for name, value in self.server_state.default_headers:
             head.extend([name, b": ", value, b"\r\n"])
         head.append(b"content-type: application/json\r\nx-content-type-options: nosniff\r\n")
+        head.append(b"%s: %s\r\n" % (ID_FIELD, request_id.encode()))
         head.append(b"content-security-policy: %s\r\n" % NOTHING.encode())
         head.append(b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body))
         self.transport.write(b"".join(head) + body)
         self.transport.close()
-        self.life.refused(self.client[0] if self.client else None, status, len(body))
+        self.life.refused(self.client[0] if self.client else None, status, len(body), request_id)
 
 
 class _InOnePiece:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -103,10 +102,11 @@ class Decoder:
     def _array(self, table: Table) -> Batch:
         cells = list(itertools.chain.from_iterable(table.rows))
         width = self._spec.width
-        self._codecs[0].check(cells, lambda i: table.pointer(*divmod(i, width)))
+        codec = self._codecs[0]
+        if self._packs and len(table.rows) >= _WORTH_PACKING and (packed := codec.pack(cells)) is not None:
+            return Batch(rows=Matrix(packed, width))
+        codec.check(cells, lambda i: table.pointer(*divmod(i, width)))
         null = cells.index(None) if None in cells else None
-        if self._packs and null is None and len(table.rows) >= _WORTH_PACKING:
-            return Batch(rows=Matrix(array("d", cells).tobytes(), width))
         return Batch(rows=table.rows, null_pointer=None if null is None else table.pointer(*divmod(null, width)))
 
     def _frame(self, table: Table, others: int) -> Batch:

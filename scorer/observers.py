@@ -43,10 +43,10 @@ def start_observers(manifest: Manifest, settings: Settings, life: Life) -> list[
     return observers
 
 
-def _teller(observers: Sequence[Observe]) -> Callable[[str | None, int, int], None]:
+def _teller(observers: Sequence[Observe]) -> Callable[[str | None, int, int, str], None]:
     """Return what tells the observers of a request that was refused before anybody could read what it is."""
 
-    def tell(client: str | None, status: int, size_bytes: int) -> None:
+    def tell(client: str | None, status: int, size_bytes: int, request_id: str) -> None:
         record = Record(
             context=join(None),
             started_ns=time.time_ns(),
@@ -56,7 +56,7 @@ def _teller(observers: Sequence[Observe]) -> Callable[[str | None, int, int], No
             path="",
             status=status,
             size_bytes=size_bytes,
-            request_id=None,
+            request_id=request_id,
         )
         for observe in observers:
             observe(record)

@@ -11,12 +11,11 @@ from .headers import NOTHING
 from .metrics import Metrics
 from .observing.observed import ROUTE
 from .protocols.base import Problem
-from .resources.respond import REQUEST_ID, request_id_of
+from .requestid import ID_FIELD, request_id_among
 
 Render = Callable[[Problem], bytes]
 Headers = Sequence[tuple[bytes, bytes]]
 
-_ID = REQUEST_ID.lower().encode()
 _PARAMETER = re.compile(r"\{\w+\}")
 
 
@@ -50,11 +49,10 @@ class Refusals:
         path: str = scope["path"].rstrip("/")
         route = next((route for route in self._routes if route.pattern.fullmatch(path)), None)
         body = (self._default if route is None else route.render)(problem)
-        given = next((value.decode("latin-1") for name, value in scope["headers"] if name == _ID), None)
         told = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
-            (_ID, request_id_of(given).encode()),
+            (ID_FIELD, request_id_among(scope["headers"]).encode()),
             (b"x-content-type-options", b"nosniff"),
             (b"content-security-policy", NOTHING.encode()),
             *headers,

@@ -41,9 +41,9 @@ def batch_cap(pipeline: InProcess) -> int:
     """Return how many rows the service would put into one call, if calls took as long as they do without it."""
     pace = Pace()
     for _ in range(_LEARNING):
-        for rows in (1, pace.rows):
+        for rows in (1, pace.merged_rows):
             pace.observe(rows, statistics.median(pipeline.calls(rows, _LEARNING_S)))
-    return pace.rows
+    return pace.merged_rows
 
 
 def _rows_alone(measured: Measured, cap: int) -> float:

@@ -123,6 +123,13 @@ def _installed_file(layer: Layer) -> Path:
     return layer.layers_dir / tools.NAME / "packages-installed"
 
 
+def _note_installation(layer: Layer) -> None:
+    """Write down that it was now: as a new file, for a platform may have linked the old one into a safe place."""
+    file = _installed_file(layer)
+    file.unlink(missing_ok=True)
+    file.write_text(datetime.now(timezone.utc).isoformat(timespec="seconds"), encoding="utf-8")
+
+
 def _installed_at(layer: Layer) -> datetime | None:
     # Not a file's time: restoring a cache doesn't keep it.
     try:
@@ -149,8 +156,7 @@ def _install(context: BuildContext, base: Interpreter, layer: Layer, file: Path,
         _run_pip(installer, root, context.app_dir, output)
     output.step("Compiling them, so that the service starts sooner")
     bytecode.compile_beside(_python(root), root / "lib", env=environment(context.env, root))
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    _installed_file(layer).write_text(now, encoding="utf-8")
+    _note_installation(layer)
     # A provider's settings at launch would put its own packages, or another standard library, before these.
     launch.write_env(root, {"PYTHONHOME": "", "PYTHONPATH": "", "VIRTUAL_ENV": str(root)})
     make_world_readable(root)

@@ -248,6 +248,11 @@ def _variable_hint(error: CellExecutionError, facts: dict[str, Any]) -> str | No
 def _import_hint(error: CellExecutionError) -> str | None:
     if error.ename not in {"ModuleNotFoundError", "ImportError"}:
         return None
+    if "ipywidgets" in str(error.evalue):  # tqdm says "IProgress not found. Please update jupyter and ipywidgets."
+        return (
+            "Progress bars for notebooks need the package ipywidgets: add it to requirements.txt, or let\n"
+            "`from tqdm.auto import tqdm` choose a bar that works without it."
+        )
     return (
         "If it is a package, add it to requirements.txt. If it is a module of your repository, commit it;\n"
         "notebooks find modules in their own directory and in the repository's root."

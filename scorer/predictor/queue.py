@@ -136,8 +136,9 @@ class Queue:
         """Take the first of `jobs`, or as much of it as a call may have, and those that fit into the same call."""
         pieces: list[Piece] = []
         rows = size_bytes = 0
-        limit = self._pace.rows
-        most = limit // 2 if limit >= _MANY else limit
+        limit, most = self._pace.merged_rows, self._pace.rows
+        if most >= _MANY:
+            most //= 2
         while jobs:
             job = jobs[0]
             if job.future.done():  # Its client has gone.
@@ -153,19 +154,21 @@ class Queue:
                 or job.is_unpacking
             ):
                 break
+            is_sliced = self._merges and jobs is self._long
+            if is_sliced and not pieces and left > 1 and self._pace.wants_one and (left > most or len(jobs) > 1):
+                return [self._part(job, 1)]  # Its next rows stay the first that wait.
             jobs.popleft()
-            if self._merges and jobs is self._long and left > most:
+            if is_sliced and left > most:
                 calls = math.ceil(left / most)
-                pieces.append(self._slice(job, math.ceil(left / calls)))
+                pieces.append(self._part(job, math.ceil(left / calls)))
+                self._long.append(job)  # The others wait behind everybody else's.
                 break
             pieces.append(self._rest(job))
         return pieces
 
-    def _slice(self, job: Job, rows: int) -> Piece:
-        """Take some rows; the others wait behind everybody else's."""
+    def _part(self, job: Job, rows: int) -> Piece:
         piece = Piece(job, job.sent, job.rows[job.sent : job.sent + rows])
         job.sent += rows
-        self._long.append(job)
         return piece
 
     def _rest(self, job: Job) -> Piece:

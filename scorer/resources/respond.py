@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-import re
-import secrets
 from typing import Any
 
 import falcon
@@ -14,15 +11,11 @@ from ..errors import FAILED, RequestError, UnansweredError, bounded
 from ..headers import NOTHING
 from ..protocols.base import JSON, Problem
 from ..publication import Document
-
-REQUEST_ID = "X-Request-ID"
+from ..requestid import REQUEST_ID, request_id_of
 
 _log = logging.getLogger("nachlass")
-_SAFE_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _MOST_DESCRIPTION = 300
 _MOST_POINTER = 1000
-_prefix = ""
-_numbers = itertools.count(1)
 
 
 def send(resp: Any, body: bytes, *, status: int = 200, content_type: str = JSON, policy: str = NOTHING) -> None:
@@ -54,11 +47,6 @@ def identify(req: Any, resp: Any) -> str:
     request_id = request_id_of(req.get_header(REQUEST_ID))
     resp.set_header(REQUEST_ID, request_id)
     return request_id
-
-
-def request_id_of(given: str | None) -> str:
-    """Return the id of a request whose client says that it is `given`."""
-    return given if given is not None and _SAFE_ID.fullmatch(given) else _new_id()
 
 
 def problem_of(error: Exception, req: Any, resp: Any, request_id: str) -> Problem:
@@ -100,11 +88,3 @@ def _problem_of_http(error: falcon.HTTPError, req: Any, resp: Any) -> Problem:
         return Problem(status=405, message=message, code="method-not-allowed")
     told = error.description or error.title or str(status)
     return Problem(status=status, message=bounded(told, _MOST_DESCRIPTION), code="invalid-request")
-
-
-def _new_id() -> str:
-    # A worker's own, and not to be guessed from another's; a random number for each request takes ten times as long.
-    global _prefix  # noqa: PLW0603 - each worker is a fork of a master in which nothing is asked
-    if not _prefix:
-        _prefix = secrets.token_hex(8)
-    return f"{_prefix}-{next(_numbers)}"

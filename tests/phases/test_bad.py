@@ -163,6 +163,9 @@ def test_cell_that_raises_is_named_with_its_line(workshop: Workshop, tmp_path: P
 def test_missing_module_and_failing_exit(workshop: Workshop, tmp_path: Path) -> None:
     log = failure(workshop, repository_of(tmp_path, "import surely_missing_module", *LOGISTIC_REGRESSION))
     assert "add it to requirements.txt" in log
+    widgets = "IProgress not found. Please update jupyter and ipywidgets."  # tqdm.notebook's words.
+    log = failure(workshop, repository_of(tmp_path, f"raise ImportError({widgets!r})", *LOGISTIC_REGRESSION))
+    assert "need the package ipywidgets: add it to requirements.txt, or let\n`from tqdm.auto import tqdm`" in log
     log = failure(workshop, repository_of(tmp_path, "import sys; sys.exit(3)", *LOGISTIC_REGRESSION))
     assert "raised SystemExit" in log
 

@@ -301,16 +301,20 @@ def test_unpinned_packages_tell_their_age_and_are_resolved_anew_on_demand(shop: 
     shop.build("omicron\n", env={"PIP_FIND_LINKS": str(released(shop, "omicron", "1.0"))})
     installed_at = shop.phases.layers / "tools" / "packages-installed"
     before = datetime.now(timezone.utc) - timedelta(days=30)
+    installed_at.unlink()  # Others may have links to it, and would write their own time into it.
     installed_at.write_text(before.isoformat(timespec="seconds"))
     newer = {"PIP_FIND_LINKS": str(released(shop, "omicron", "2.0"))}
 
     log = shop.build("omicron\n", env=newer)
-    assert f"Using cached packages (resolved {before:%Y-%m-%d}, 30 days ago; NACHLASS_UPGRADE=1 resolves" in log
+    assert f"Using cached packages (resolved {before:%Y-%m-%d}, 30 days ago; NACHLASS_UPGRADE=1 resolves" in log, log
     assert shop.installed() == {"omicron": "1.0"}
 
+    kept = shop.phases.root / "kept"
+    os.link(installed_at, kept)
     log = shop.build("omicron\n", env={**newer, "NACHLASS_UPGRADE": "1"})
     assert "Discarding cached packages since:\n - NACHLASS_UPGRADE asks for the newest versions" in log
     assert shop.installed() == {"omicron": "2.0"}
+    assert kept.read_text() == before.isoformat(timespec="seconds"), "what a platform keeps by links stays as it is"
 
 
 def released(shop: Shop, name: str, version: str) -> Path:

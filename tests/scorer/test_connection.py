@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import resource
 import signal
 import socket
@@ -72,9 +73,10 @@ def test_other_versions_of_http_are_refused(spam: Service, request_line: bytes, 
 )
 def test_too_much_of_headers_is_refused(spam: Service, headers: bytes) -> None:
     with connected(spam) as client:
-        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n")
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Request-ID: mine\r\n" + headers + b"\r\n")
         answer = everything(client)
     assert answer.startswith(b"HTTP/1.1 431 "), answer
+    assert b"\r\nx-request-id: mine\r\n" in answer
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "headers-too-large"
 
 
@@ -99,6 +101,35 @@ def test_no_http_is_answered_as_every_mistake_is(spam: Service) -> None:
         answer = everything(client)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "invalid-request"
+
+
+def test_a_refusal_has_an_id_but_not_that_of_the_request_before(spam: Service) -> None:
+    with connected(spam) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Request-ID: mine\r\n\r\n")
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+        client.sendall(b"nonsense\r\n\r\n")
+        answer = everything(client)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert re.search(rb"\r\nx-request-id: [A-Za-z0-9-]{16,64}\r\n", answer), answer
+
+
+def test_a_client_that_asks_whether_to_send_too_much_is_told_not_to(spam: Service) -> None:
+    fields = b"Expect: 100-continue\r\nX-Request-ID: mine\r\nContent-Length: 999999999\r\n"
+    with connected(spam) as client:
+        client.sendall(POST + fields + b"\r\n")
+        answer = everything(client)
+    assert answer.startswith(b"HTTP/1.1 413 "), answer
+    assert b"\r\nx-request-id: mine\r\n" in answer
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "too-large"
+
+
+def test_a_client_that_asks_whether_to_send_what_is_taken_is_told_to(spam: Service) -> None:
+    body = json.dumps(["Win money"]).encode()
+    with connected(spam) as client:
+        client.sendall(POST + b"Connection: close\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body))
+        assert client.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(body)
+        assert everything(client).startswith(b"HTTP/1.1 200 ")
 
 
 def _after(service: Service, pieces: list[bytes], pause_s: float) -> tuple[float, bytes]:
