@@ -23,6 +23,7 @@ ROWS = [[0.1, 0.0], [3.0, 2.9]]
 ANSWER = ["low", "high"]
 SETTINGS = {"NACHLASS_NOTEBOOKS": "train.ipynb"}
 MOST_RUN_IMAGE_BYTES = 30_000_000
+GOOGLE = ["google.python.runtime", "google.python.pip"]
 CUSTOM = ("--user", "4321:0")
 """A user whom nobody knows, as OpenShift has it."""
 
@@ -89,9 +90,8 @@ def heroku(bases: Bases, scratch: Path) -> Shape:
 @pytest.fixture(scope="module")
 def google(bases: Bases, scratch: Path) -> Shape:
     """Build on somebody else's builder, as docs/platforms.md has it."""
-    ids = ["google.python.runtime", "google.python.pip"]
-    builder = bases.builder("google", bases.content([{"id": each} for each in ids]), scratch)
-    buildpacks = [*ids, str(builders.PACKAGE)]
+    builder = bases.builder("google", bases.content([{"id": each} for each in GOOGLE]), scratch)
+    buildpacks = [*GOOGLE, str(builders.PACKAGE)]
     options = [word for each in buildpacks for word in ("--buildpack", each)]
     log = bases.build(
         "google", builder, *options, "--trust-extra-buildpacks", env={**SETTINGS, "GOOGLE_RUNTIME": "python"}
@@ -162,14 +162,24 @@ def test_where_the_provider_ships_bytecode_there_is_no_layer_of_it(shape: Shape)
     assert "nachlass/nachlass:pycache" not in shape.log
 
 
-def test_nachlass_before_herokus_python_is_told_the_right_order(bases: Bases, heroku: Shape) -> None:
-    wrong = ("--buildpack", builders.NACHLASS, "--buildpack", "heroku/python")
+@pytest.mark.parametrize(
+    ("shape", "others"),
+    [("heroku", ["heroku/python"]), ("google", GOOGLE)],
+    indirect=["shape"],
+    ids=["heroku", "google"],
+)
+def test_nachlass_before_the_providers_python_is_told_the_right_order(
+    bases: Bases, shape: Shape, others: list[str]
+) -> None:
+    nachlass = builders.NACHLASS if shape.image.endswith("heroku") else str(builders.PACKAGE)
+    wrong = [word for each in (nachlass, *others) for word in ("--buildpack", each)]
     done = bases.machine.build(
         f"{bases.name}-wrong",
         bases.repository,
         *wrong,
-        builder=heroku.builder,
-        env={"NACHLASS_NOTEBOOKS": "train.ipynb"},
+        "--trust-extra-buildpacks",
+        builder=shape.builder,
+        env={"NACHLASS_NOTEBOOKS": "train.ipynb", "GOOGLE_RUNTIME": "python"},
     )
 
     assert done.exit_code != 0
