@@ -17,7 +17,7 @@ _log = logging.getLogger("nachlass")
 _KEPT_FREE = 64
 """Descriptors for all else: files, pipes, and connections that are accepted before they can be counted."""
 _LEAST = 16
-_SHARE = 16
+_SHARE, _SHARE_WHEN_STUCK = 16, 2
 """One of so many idle connections is closed at a time, so that not every newcomer looks at all of them."""
 _TELL_EVERY_S = 60.0
 _TRY_EVERY_S = 0.5
@@ -41,12 +41,13 @@ class Crowd:
         self.has_been_full = False
         self._told = self._tried = -_TELL_EVERY_S
 
-    def make_room(self, connections: Iterable[Idle], now: float) -> bool:
+    def make_room(self, connections: Iterable[Idle], now: float, *, share: int = _SHARE) -> bool:
         """Close those that have been idle longest; tell whether there were any.
 
         Args:
             connections: All of the worker's.
             now: The event loop's time.
+            share: One of so many is closed.
         """
         if now - self._told >= _TELL_EVERY_S:
             self._told = now
@@ -55,7 +56,7 @@ class Crowd:
                 "limit (ulimit -n) or have fewer clients."
             )
         idle = sorted((each for each in connections if each.idle_since <= now), key=lambda each: each.idle_since)
-        for each in idle[: max(len(idle) // _SHARE, _LEAST)]:
+        for each in idle[: max(len(idle) // share, _LEAST)]:
             each.leave()
         return bool(idle)
 
@@ -70,5 +71,6 @@ class Crowd:
         self.has_been_full = True
         if now - self._tried >= _TRY_EVERY_S:
             self._tried = now
-            self.make_room(connections, now)
+            # The event loop tries again after a second only, and all who come meanwhile wait for it.
+            self.make_room(connections, now, share=_SHARE_WHEN_STUCK)
         return True

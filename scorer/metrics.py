@@ -56,7 +56,7 @@ class Metrics:
             buckets: Upper bounds of a regressor's predictions; None for those that the build found.
             info: What tells this model from others, as labels.
         """
-        self._directory, self._slot = directory, slot
+        self._directory = directory
         self.in_flight = 0
         layout = Layout()
         self._rows = ColumnTally(model, layout)
@@ -65,7 +65,9 @@ class Metrics:
         self._tallies = self._rows.tallies = self._predicted.tallies = Tallies(directory, slot, layout.size)
         # Of a slot that another worker had: what it had to do is gone with it.
         self.set_waiting(0)
-        with _values_in(directory, slot):
+        # One for all: each opens files of its own, and there may be no descriptors left when a status is first seen.
+        self._values = values.MultiProcessValue(process_identifier=lambda: slot)  # type: ignore[no-untyped-call]
+        with self._in_files():
             self._service = _ServiceMetrics(prefix, CollectorRegistry())
         self._exposition = Exposition(
             prefix=prefix,
@@ -104,7 +106,7 @@ class Metrics:
         """
         counted = self._service.requests.get((route, status))
         if counted is None:
-            with _values_in(self._directory, self._slot):
+            with self._in_files():
                 counted = self._service.request(route, status)
         counter, duration = counted
         counter.inc()
@@ -134,6 +136,25 @@ class Metrics:
         for gauge in (self._places.waiting, self._places.in_flight):
             sums[gauge] = living[gauge]
         return generate_latest(registry) + self._exposition.text(sums).encode()
+
+    @contextlib.contextmanager
+    def _in_files(self) -> Iterator[None]:
+        """Let metrics that are made in this block keep their values in the slot's files.
+
+        prometheus_client takes both from globals; they are set back, so that metrics of the user's code stay as they
+        are.
+        """
+        value_class, environment = values.ValueClass, os.environ.get(_DIRECTORY)
+        values.ValueClass = self._values
+        os.environ[_DIRECTORY] = str(self._directory)
+        try:
+            yield
+        finally:
+            values.ValueClass = value_class
+            if environment is None:
+                del os.environ[_DIRECTORY]
+            else:
+                os.environ[_DIRECTORY] = environment
 
 
 class _Files(Collector):
@@ -183,22 +204,3 @@ class _ServiceMetrics:
         """Return what counts answers with a status of a route; there are as many as the service has of both."""
         found = self.requests[route, status] = (self._total.labels(route, str(status)), self._seconds.labels(route))
         return found
-
-
-@contextlib.contextmanager
-def _values_in(directory: Path, slot: int) -> Iterator[None]:
-    """Let metrics that are made in this block keep their values in the slot's files.
-
-    prometheus_client takes both from globals; they are set back, so that metrics of the user's code stay as they are.
-    """
-    value_class, environment = values.ValueClass, os.environ.get(_DIRECTORY)
-    values.ValueClass = values.MultiProcessValue(process_identifier=lambda: slot)  # type: ignore[no-untyped-call]
-    os.environ[_DIRECTORY] = str(directory)
-    try:
-        yield
-    finally:
-        values.ValueClass = value_class
-        if environment is None:
-            del os.environ[_DIRECTORY]
-        else:
-            os.environ[_DIRECTORY] = environment

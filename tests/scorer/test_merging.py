@@ -64,6 +64,11 @@ class Dawdling(Telling):
             time.sleep(0.3)
         return super().predict(X)
 
+class Heavy(Telling):
+    def predict(self, X):
+        time.sleep(0.01)
+        return super().predict(X)
+
 class Sneaky(Step):
     def predict(self, X):
         time.sleep(0.003)
@@ -197,6 +202,18 @@ def test_long_requests_are_predicted_in_slices(new_image: NewImage, serve: Serve
     with serve(image, NACHLASS_BATCH="exact") as service:
         assert service.predict(rows) == [2 * row[0] for row in rows]
         assert call_sizes(service) == [5000]
+
+
+def test_requests_of_many_rows_fill_calls_though_none_comes_with_one(new_image: NewImage, serve: Serve) -> None:
+    image, _ = image_of(new_image, "Heavy")
+    rows = [[float(value)] for value in range(64)]
+    with serve(image, NACHLASS_BATCH="on") as service, ThreadPoolExecutor(16) as pool:
+        told = list(pool.map(lambda _: service.predict(rows), range(400)))
+        sizes = call_sizes(service)
+    assert all(answer == [2 * row[0] for row in rows] for answer in told)
+    assert sum(sizes) == 400 * 64
+    assert 1 in sizes, "a row alone, to know what a call takes"
+    assert sum(sizes) / len(sizes) > 128, "two requests and more in a call"
 
 
 def test_what_the_proof_missed_is_noticed(new_image: NewImage, serve: Serve) -> None:
