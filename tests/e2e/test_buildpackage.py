@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 
 from tests.support.docker import RESTRICTED, docker, registry, serving
 from tests.support.facilities import require
-from tests.support.pack import PACK, Platform, making, wheels
+from tests.support.pack import PACK, WHEELS, Platform, making, wheels
 from tests.support.platform_phases import Cluster, registry_with_run_image
 from tests.support.project import VERSION
 from tests.support.pythons import ROOT
@@ -155,16 +156,42 @@ def test_package_with_wheels_has_the_same_bytes_each_time(packed: Path, tmp_path
     assert hashlib.sha256(again.read_bytes()).digest() == hashlib.sha256(first.read_bytes()).digest()
 
 
+def vendor(directory: Path) -> None:
+    """Put the wheels of a repository's requirements there, and none of ours."""
+    directory.mkdir()
+    for wheel in wheels().glob("*.whl"):
+        if wheel.name.split("-")[0] in VENDORED:
+            shutil.copy(wheel, directory)
+
+
+def test_pack_needs_no_network_with_the_package_that_has_wheels(
+    name: str, machine: Platform, packed: Path, tmp_path: Path
+) -> None:
+    vendor(tmp_path / "wheels")
+    repository = classifier_repository(tmp_path / "repository")
+    offline = replace(machine, options=("--network", "none", "--volume", f"{tmp_path / 'wheels'}:{WHEELS}:ro"))
+    image = f"{name}-offline"
+    try:
+        log = offline.built(
+            image,
+            repository,
+            *("--buildpack", str(packed / "nachlass-linux-amd64.cnb"), "--trust-extra-buildpacks"),
+            env={"NACHLASS_NOTEBOOKS": "train.ipynb", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS},
+        )
+        assert "Successfully installed" in log
+        with serving(image, options=RESTRICTED) as running:
+            assert running.predict([[0, 0], [3, 3]]) == ["low", "high"]
+    finally:
+        docker("rmi", "--force", image, check=False)
+
+
 def test_packed_wheels_and_vendored_requirements_need_no_network_no_home_and_no_known_user(
     name: str, machine: Platform, with_wheels: Path, tmp_path: Path
 ) -> None:
     del machine  # It has the builder made.
     repository = classifier_repository(tmp_path / "repository")
     (repository / "requirements.txt").write_text("--no-index\n--find-links vendor\nnumpy\nscikit-learn\n")
-    (repository / "vendor").mkdir()
-    for wheel in wheels().glob("*.whl"):
-        if wheel.name.split("-")[0] in VENDORED:
-            shutil.copy(wheel, repository / "vendor")
+    vendor(repository / "vendor")
     inside = f"/cnb/buildpacks/nachlass_nachlass/{VERSION}"
     with registry_with_run_image(tmp_path / "registry") as address:
         cluster = Cluster(
