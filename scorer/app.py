@@ -9,6 +9,7 @@ import falcon
 import falcon.asgi
 
 from .body import too_large
+from .direct import Direct
 from .encode import dump
 from .errors import bounded, error_body
 from .guard import Guard
@@ -46,9 +47,9 @@ def create_app(
         app.add_route(path, resource)
         if not path.endswith("/") and f"{path}/" not in found:
             app.add_route(f"{path}/", resource)
-    scoring = {path: resource.error for path, resource in found.items() if isinstance(resource, Scoring)}
-    refusals = Refusals(scoring, metrics, default=_written)
-    outermost: ASGI = _before_any_body(app, refusals, most_bytes=settings.max_body_bytes)
+    scoring = {path: resource for path, resource in found.items() if isinstance(resource, Scoring)}
+    refusals = Refusals({path: resource.error for path, resource in scoring.items()}, metrics, default=_written)
+    outermost: ASGI = _before_any_body(Direct(app, scoring), refusals, most_bytes=settings.max_body_bytes)
     if settings.tokens:
         outermost = Guard(
             outermost,

@@ -1,0 +1,58 @@
+"""Plain requests for predictions go around Falcon, and are answered as those are that don't."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping
+
+import pytest
+
+from tests.support.service import Service
+
+JSON = {"Content-Type": "application/json"}
+ROWS = json.dumps(["tasty", "Win money"])
+
+
+@pytest.mark.parametrize("path", ["/predict", "/score", "/invocations"])
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        pytest.param(ROWS, JSON, id="rows"),
+        pytest.param(ROWS, {**JSON, "X-Request-ID": "mine"}, id="its-own-id"),
+        pytest.param(ROWS, {**JSON, "X-Request-ID": "no id!"}, id="no-id"),
+        pytest.param(ROWS, {**JSON, "Accept": "text/html"}, id="not-acceptable"),
+        pytest.param(ROWS, {**JSON, "Accept": ""}, id="accepts-anything"),
+        pytest.param(ROWS, {"Content-Type": "text/plain"}, id="media-type"),
+        pytest.param(ROWS, {"Content-Type": "application/json; charset=latin-1"}, id="charset"),
+        pytest.param(ROWS, {}, id="no-media-type"),
+        pytest.param("[", JSON, id="no-json"),
+        pytest.param("", JSON, id="empty"),
+        pytest.param("[[1]]", JSON, id="wrong"),
+        pytest.param("json_args=%5B%22tasty%22%5D", {"Content-Type": "application/x-www-form-urlencoded"}, id="form"),
+        pytest.param(None, {**JSON, "Content-Length": "999999999"}, id="too-large"),
+        pytest.param(None, {**JSON, "Content-Encoding": "gzip", "Content-Length": "0"}, id="compressed"),
+    ],
+)
+@pytest.mark.parametrize("query", ["", "?probabilities=true", "?probabilities=%FF"], ids=["plain", "query", "no-text"])
+def test_a_slash_at_the_end_changes_nothing(
+    spam: Service, path: str, query: str, body: str | None, fields: Mapping[str, str]
+) -> None:
+    direct, through = (spam.request("POST", where + query, body, fields) for where in (path, f"{path}/"))
+    assert direct.status == through.status
+    assert direct.text == through.text
+    ignored = {"date", "x-request-id"} if fields.get("X-Request-ID") != "mine" else {"date"}
+    told, also_told = (
+        {name: value for name, value in each.headers.items() if name not in ignored} for each in (direct, through)
+    )
+    assert told == also_told
+    assert all("x-request-id" in each.headers for each in (direct, through))
+
+
+def test_fields_that_come_twice_are_one_list(spam: Service) -> None:
+    accepts = b"Accept: text/html\r\nAccept: application/json\r\n"
+    fields = b"Host: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 9\r\n"
+    with socket.create_connection(("127.0.0.1", spam.port), timeout=60) as client:
+        client.sendall(b"POST /score HTTP/1.1\r\n" + fields + accepts + b'\r\n["tasty"]')
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 "), answer
