@@ -49,7 +49,8 @@ def create_app(
             app.add_route(f"{path}/", resource)
     scoring = {path: resource for path, resource in found.items() if isinstance(resource, Scoring)}
     refusals = Refusals({path: resource.error for path, resource in scoring.items()}, metrics, default=_written)
-    outermost: ASGI = _before_any_body(Direct(app, scoring), refusals, most_bytes=settings.max_body_bytes)
+    unasked = _before_any_body(app, refusals, most_bytes=settings.max_body_bytes)
+    outermost: ASGI = _of_known_versions(Direct(unasked, scoring, refuse=_refuse), refusals)
     if settings.tokens:
         outermost = Guard(
             outermost,
@@ -61,23 +62,32 @@ def create_app(
     return Observed(outermost, observers) if observers else outermost
 
 
-def _before_any_body(app: ASGI, refusals: Refusals, *, most_bytes: int) -> ASGI:
-    """Return an application that refuses what Falcon isn't to see, since it begins by asking for the body.
+def _of_known_versions(app: ASGI, refusals: Refusals) -> ASGI:
+    """Return an application that refuses versions of HTTP which the parser takes and Falcon fails at."""
 
-    That is versions of HTTP which the parser takes and Falcon fails at, and bodies of which a client asks first whether
-    to send them (RFC 9110, 10.1.1), if they are too long.
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        if scope["http_version"] in _VERSIONS:
+            await app(scope, receive, send)
+            return
+        message = f"This service speaks HTTP/1.1, not HTTP/{bounded(scope['http_version'])}."
+        problem = Problem(status=505, message=message, code="invalid-request")
+        await refusals.refuse(scope, send, problem, [(b"connection", b"close")])
+
+    return answer
+
+
+def _before_any_body(app: ASGI, refusals: Refusals, *, most_bytes: int) -> ASGI:
+    """Return an application that refuses too long bodies of which a client asks first whether to send them.
+
+    Falcon begins by asking for the body, which is the answer that it may come (RFC 9110, 10.1.1).
     """
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
-        if scope["http_version"] not in _VERSIONS:
-            message = f"This service speaks HTTP/1.1, not HTTP/{bounded(scope['http_version'])}."
-            problem = Problem(status=505, message=message, code="invalid-request")
-        elif _declared_of_unsent(scope) > most_bytes:
-            refusal = too_large(most_bytes)
-            problem = Problem(status=refusal.status, message=refusal.message, code=refusal.code)
-        else:
+        if _declared_of_unsent(scope) <= most_bytes:
             await app(scope, receive, send)
             return
+        refusal = too_large(most_bytes)
+        problem = Problem(status=refusal.status, message=refusal.message, code=refusal.code)
         await refusals.refuse(scope, send, problem, [(b"connection", b"close")])
 
     return answer

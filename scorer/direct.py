@@ -7,20 +7,29 @@ fields that come twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from typing import Any
 
 from .observing.observed import ASGI
 from .resources.scoring import Scoring
 
+Refuse = Callable[[Any, Any, Exception, Any], Awaitable[None]]
+
 
 class Direct:
     """An ASGI application in front of another, which answers what it doesn't."""
 
-    def __init__(self, app: ASGI, scoring: Mapping[str, Scoring]) -> None:
-        """Answer for an application at those of the paths that have no parameters."""
+    def __init__(self, app: ASGI, scoring: Mapping[str, Scoring], *, refuse: Refuse) -> None:
+        """Answer for an application at those of the paths that have no parameters.
+
+        Args:
+            app: What answers all else.
+            scoring: What predicts, by its path.
+            refuse: Who fills in the response when that fails, as Falcon's error handler.
+        """
         self._app = app
+        self._refuse = refuse
         self._scoring = {path: resource for path, resource in scoring.items() if "{" not in path}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -29,8 +38,11 @@ class Direct:
         if scope["method"] == "POST" and scope["query_string"].isascii():
             scoring = self._scoring.get(scope["path"])
             if scoring is not None and len(named := dict(fields)) == len(fields):
-                response = _Response()
-                await scoring.on_post(_Request(scope, named, receive), response)
+                request, response = _Request(scope, named, receive), _Response()
+                try:
+                    await scoring.on_post(request, response)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+                    await self._refuse(request, response, error, None)
                 await send({"type": "http.response.start", "status": response.status, "headers": response.fields()})
                 await send({"type": "http.response.body", "body": response.data})
                 return

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
+from scorer.direct import Direct
+from scorer.resources.scoring import Scoring
 from tests.support.service import Service
 
 JSON = {"Content-Type": "application/json"}
@@ -52,6 +56,42 @@ def test_what_is_declared_too_long_is_refused_before_it_comes(spam: Service) -> 
     answer = spam.request("POST", "/predict", None, {**JSON, "Content-Length": "999999999"})
     assert answer.status == 413
     assert answer.json()["code"] == "too-large"
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/"])
+def test_what_is_asked_first_and_too_long_is_refused_on_both_ways(spam: Service, path: str) -> None:
+    fields = f"POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 999999999\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", spam.port), timeout=60) as client:
+        client.sendall(fields.encode())
+        assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+class Broken(Scoring):
+    """Fails where no protocol can say so: the memory for metrics is full, say."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def on_post(self, *_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+
+def test_an_error_of_our_own_is_answered_as_falcon_answers_it() -> None:
+    sent: list[Any] = []
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    async def refuse(_request: Any, response: Any, error: Exception, _: Any) -> None:
+        response.status, response.data, response.content_type = 500, str(error).encode(), "text/plain"
+
+    async def never(*_: Any) -> None:
+        raise AssertionError
+
+    scope = {"method": "POST", "path": "/predict", "query_string": b"", "headers": [(b"host", b"x")]}
+    asyncio.run(Direct(never, {"/predict": Broken()}, refuse=refuse)(scope, never, send))
+    assert sent[0]["status"] == 500
+    assert b"No space left" in sent[1]["body"]
 
 
 def test_fields_that_come_twice_are_one_list(spam: Service) -> None:
