@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from scorer import app
 from scorer.direct import Direct
 from scorer.resources.scoring import Scoring
 from tests.support.service import Service
@@ -82,16 +83,15 @@ def test_an_error_of_our_own_is_answered_as_falcon_answers_it() -> None:
     async def send(event: Any) -> None:
         sent.append(event)
 
-    async def refuse(_request: Any, response: Any, error: Exception, _: Any) -> None:
-        response.status, response.data, response.content_type = 500, str(error).encode(), "text/plain"
-
     async def never(*_: Any) -> None:
         raise AssertionError
 
     scope = {"method": "POST", "path": "/predict", "query_string": b"", "headers": [(b"host", b"x")]}
-    asyncio.run(Direct(never, {"/predict": Broken()}, refuse=refuse)(scope, never, send))
+    asyncio.run(Direct(never, {"/predict": Broken()}, refuse=app._refuse)(scope, never, send))
     assert sent[0]["status"] == 500
-    assert b"No space left" in sent[1]["body"]
+    told = json.loads(sent[1]["body"])
+    assert told["code"] == "internal-error"
+    assert (b"x-request-id", told["request_id"].encode()) in sent[0]["headers"]
 
 
 def test_fields_that_come_twice_are_one_list(spam: Service) -> None:
