@@ -27,6 +27,7 @@ from .resources.page import Assets, Index
 from .resources.scoring import OfModel, Scorer, Scoring
 from .service import Service
 from .settings import Settings
+from .turns import Turns
 
 Routes = dict[str, object]
 
@@ -60,6 +61,7 @@ def routes(service: Service, predictor: Predictor, metrics: Metrics, settings: S
     """Return the resource of each path; paths with a slash at the end besides have to be added by the caller."""
     scorer = Scorer(
         predictor=predictor,
+        turns=Turns(),
         beside=ThreadPoolExecutor(1, thread_name_prefix="decode"),
         max_body_bytes=settings.max_body_bytes,
         metrics=metrics,

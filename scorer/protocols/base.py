@@ -30,6 +30,11 @@ class Request:
     model: str | None = None
     version: str | None = None
 
+    @property
+    def is_json(self) -> bool:
+        """Whether the body says that it is plain JSON."""
+        return self.content_type is not None and self.content_type.startswith(JSON)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:

@@ -14,10 +14,15 @@ from ..metrics import Metrics
 from ..observing.observed import PREDICTED, ROUTE
 from ..predictor.protocol import Predictor
 from ..protocols.base import Answer, Problem, Question, Request, ScoringProtocol, Sealed
+from ..turns import Turns
 from .respond import identify, problem_of, send
 
-_LONG_BYTES = 16 * 1024
-"""Longer bodies are read beside the event loop: a thread costs the short ones more than it saves."""
+_SHORT_BYTES = 16 * 1024
+"""Longer bodies are read one in a turn of the event loop."""
+_LONG_BYTES = 64 * 1024
+"""Longer ones are read beside it: they may take more than the 5 ms after which a thread gives way."""
+_SLOWER = 4
+"""By what other bodies than JSON take longer to read: CSV, and forms full of escapes."""
 
 _CELL_BYTES = 16
 """Of a cell that came packed: about what it would have been as JSON."""
@@ -30,6 +35,7 @@ class Scorer:
     """What all scoring routes share; `beside` has one thread: more would only take turns, with all their memory."""
 
     predictor: Predictor
+    turns: Turns
     beside: ThreadPoolExecutor
     max_body_bytes: int
     metrics: Metrics
@@ -107,9 +113,12 @@ class Scoring:
         )
         size_bytes = len(body)
         loop = asyncio.get_running_loop()
-        if size_bytes > _LONG_BYTES:
+        work = size_bytes if request.is_json else size_bytes * _SLOWER
+        if work > _LONG_BYTES:
             question = await loop.run_in_executor(scorer.beside, self._protocol.read, request)
         else:
+            if work > _SHORT_BYTES:
+                await scorer.turns.take()
             question = self._protocol.read(request)
         if isinstance(question, Sealed):
             table = await scorer.predictor.unpack(question.packed, caller=caller)
