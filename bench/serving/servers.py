@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -118,6 +119,16 @@ def _with(server: Server, name: str, **variables: str) -> Server:
         return replace(prepared, env={**prepared.env, **variables})
 
     return replace(server, name=name, prepare=prepare)
+
+
+def reader() -> Server:
+    """Return a server that reads requests as ours have them, on what ours stands on, and predicts nothing."""
+
+    def prepare(start: Start) -> Prepared:
+        command = [sys.executable, str(_PEERS / "reader_service.py")]
+        return Prepared(command=command, env={**environment(), "BENCH_PORT": str(start.port)})
+
+    return replace(nachlass(), name="reader", ready="/", prepare=prepare)
 
 
 def _itself(answer: list[Any]) -> list[Any]:
