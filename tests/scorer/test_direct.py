@@ -53,6 +53,34 @@ def test_a_slash_at_the_end_changes_nothing(
     assert all("x-request-id" in each.headers for each in (direct, through))
 
 
+@pytest.mark.parametrize(
+    ("version", "fields", "times"),
+    [
+        pytest.param("1.1", "", 3, id="one-behind-the-other"),
+        pytest.param("1.1", "Connection: close\r\n", 1, id="last"),
+        pytest.param("1.0", "", 1, id="old"),
+        pytest.param("1.0", "Connection: keep-alive\r\n", 1, id="old-that-stays"),
+        pytest.param("1.1", "Expect: 100-continue\r\n", 1, id="asks-first"),
+    ],
+)
+def test_a_connection_goes_on_or_ends_as_it_does_with_a_slash(
+    spam: Service, version: str, fields: str, times: int
+) -> None:
+    def told(path: str) -> list[str]:
+        head = f"POST {path} HTTP/{version}\r\nHost: x\r\nContent-Type: application/json\r\nX-Request-ID: mine\r\n"
+        request = f"{head}{fields}Content-Length: {len(ROWS)}\r\n\r\n{ROWS}"
+        last = "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Request-ID: mine\r\nConnection: close\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", spam.port), timeout=60) as client:
+            client.sendall((request * times + last).encode())
+            with client.makefile("rb") as answer:
+                lines = answer.read().decode().split("\r\n")
+        return sorted(line for line in lines if not line.startswith("date: "))
+
+    direct = told("/predict")
+    assert direct == told("/predict/")
+    assert sum("200 OK" in line for line in direct) in (times, times + 1)
+
+
 def test_what_is_declared_too_long_is_refused_before_it_comes(spam: Service) -> None:
     answer = spam.request("POST", "/predict", None, {**JSON, "Content-Length": "999999999"})
     assert answer.status == 413
