@@ -32,6 +32,9 @@ _log = logging.getLogger("nachlass")
 _MOST_CALL_BYTES = 1024 * 1024
 _MOST_WAITING_BYTES = 256 * 1024 * 1024
 _CHECKED_EVERY = 1000
+"""Of so many requests that shared a call, one is repeated alone."""
+_MOST_CHECK_S = 0.020
+"""Others wait for it: of a slow model fewer are repeated at a time, and more often."""
 _TURNS = 3
 """In the first answers are written, in the second requests read, in the third understood."""
 
@@ -72,7 +75,8 @@ class BatchingPredictor:
         self._is_scheduled = False
         self._deadline: asyncio.TimerHandle | None = None
         self._overlaps = limits.overlaps
-        self._merged_calls = 0
+        self._unchecked = 0
+        self._next_checked = 0
         self._starting: asyncio.Task[None] | None = None
         self._has_killed = False
         self._has_given_up = False
@@ -179,13 +183,32 @@ class BatchingPredictor:
         self._pieces = self._queue.next()
         if not self._pieces:
             return
-        is_checked = False
-        if len(self._pieces) > 1:
-            self._merged_calls += 1
-            is_checked = self._merged_calls % _CHECKED_EVERY == 0
         methods = self._pieces[0].job.methods
-        self._link.call(methods, [piece.rows for piece in self._pieces], is_checked=is_checked)
+        self._link.call(methods, [piece.rows for piece in self._pieces], checked=self._checked())
         self._deadline = asyncio.get_running_loop().call_later(self._timeout_s, self._is_late)
+
+    def _checked(self) -> list[int]:
+        """Return the places of those requests of the next call that are to be repeated alone."""
+        pieces = self._pieces
+        if len(pieces) == 1:
+            return []
+        self._unchecked += len(pieces)
+        if self._unchecked < _CHECKED_EVERY:
+            return []
+        # A place after the other: what merging changes may be the first row of a call, or the last.
+        first = self._next_checked
+        places: list[int] = []
+        seconds = 0.0
+        for place in (i % len(pieces) for i in range(first, first + len(pieces))):
+            seconds += self._pace.seconds(len(pieces[place].rows))
+            if places and seconds > _MOST_CHECK_S:
+                break
+            places.append(place)
+        if self._unchecked < len(places) * _CHECKED_EVERY:
+            return []
+        self._unchecked -= len(places) * _CHECKED_EVERY
+        self._next_checked = first + len(places)
+        return places
 
     def _is_answered(self, reply: wire.Reply) -> None:
         seconds, outcomes, differs = reply

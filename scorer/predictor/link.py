@@ -35,10 +35,10 @@ class Link(asyncio.Protocol):
         del exc
         self._on_end()
 
-    def call(self, methods: tuple[str, ...], parts: Iterable[Rows], *, is_checked: bool) -> None:
+    def call(self, methods: tuple[str, ...], parts: Iterable[Rows], *, checked: list[int]) -> None:
         """Send one call."""
         sent = [(rows.data, rows.width) if isinstance(rows, Matrix) else list(rows) for rows in parts]
-        self._transport.write(wire.pack((methods, sent, is_checked)))
+        self._transport.write(wire.pack((methods, sent, checked)))
 
     def close(self) -> None:
         """Hear of the predictor no more."""

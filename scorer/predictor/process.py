@@ -42,17 +42,16 @@ def _die_first() -> None:
 
 
 def _reply(call: wire.Call, answerer: Answerer) -> wire.Reply:
-    methods, sent, is_checked = call
+    methods, sent, checked = call
     if methods == wire.UNPACK:
         return 0.0, [_unpacked(*sent[0][0])], False
     parts = [Matrix(*part) if isinstance(part, tuple) else part for part in sent]
     started = time.perf_counter()
     outcomes = [_outcome(answerer, parts[0], methods)] if len(parts) == 1 else _merged(answerer, parts, methods)
     seconds = time.perf_counter() - started
-    if not is_checked:
+    if _agree([outcomes[i] for i in checked], [_outcome(answerer, parts[i], methods) for i in checked]):
         return seconds, outcomes, False
-    alone = [_outcome(answerer, part, methods) for part in parts]
-    return seconds, alone, not _agree(outcomes, alone)
+    return seconds, [_outcome(answerer, part, methods) for part in parts], True
 
 
 def _merged(answerer: Answerer, parts: Sequence[Rows], methods: Sequence[str]) -> list[wire.Outcome]:

@@ -15,8 +15,9 @@ _HEADER = struct.Struct("<Q")
 
 Part = list[Any] | tuple[bytes, int]
 """The rows of one request: as they are, or what a `matrix.Matrix` consists of."""
-Call = tuple[tuple[str, ...], list[Part], bool]
-"""The methods; the rows of each request that goes into one call; whether to hold the answers against a call each."""
+Call = tuple[tuple[str, ...], list[Part], list[int]]
+"""The methods; the rows of each request that goes into one call; of which of them, by their places, to hold the
+answers against a call each."""
 
 Values = tuple[Literal["values"], list[Any]]
 Refused = tuple[Literal["refused"], str, bool]

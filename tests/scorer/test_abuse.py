@@ -314,8 +314,8 @@ class Link:
     def __init__(self) -> None:
         self.calls: list[list[int]] = []
 
-    def call(self, _methods: object, parts: Sequence[Sequence[object]], *, is_checked: bool) -> None:
-        del is_checked
+    def call(self, _methods: object, parts: Sequence[Sequence[object]], *, checked: list[int]) -> None:
+        del checked
         self.calls.append([len(part) for part in parts])
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -17,6 +20,9 @@ from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import all_estimators
 
+from scorer.decode import Batch
+from scorer.predictor.batching import BatchingPredictor, Limits
+from scorer.predictor.wire import Reply
 from scorer.reviewed import REVIEWED
 from tests.scorer import models
 from tests.scorer.image import Image
@@ -227,6 +233,52 @@ def test_what_the_proof_missed_is_noticed(new_image: NewImage, serve: Serve) -> 
                 break
         assert message in service.log()
         assert set(map(str, pool.map(lambda _: service.predict([[1000.5]]), range(200)))) == {"[1000.5]"}
+
+
+class Link:
+    """A predictor that answers 0 after a time that the test says, and keeps what it was to repeat."""
+
+    def __init__(self, *, one_row_s: float) -> None:
+        self.checked: list[list[int]] = []
+        self.one_row_s = one_row_s
+        self.sizes: list[int] = []
+
+    def call(self, _methods: object, parts: Sequence[Sequence[object]], *, checked: list[int]) -> None:
+        self.sizes.append(len(parts))
+        if checked:
+            self.checked.append(checked)
+
+    def reply(self) -> Reply:
+        return self.one_row_s, [("values", [0])] * self.sizes[-1], False
+
+
+async def repeated(*, one_row_s: float, requests: int, calls: int) -> list[list[int]]:
+    """Return which places of shared calls were repeated alone."""
+    keeper, other = socket.socketpair()
+    with keeper, other:
+        limits = Limits(predict_timeout_s=60, queue=100, merges=True, overlaps=True)
+        predictor = BatchingPredictor(keeper, limits, MagicMock())
+        link = Link(one_row_s=one_row_s)
+        predictor._link = link  # type: ignore[assignment]
+        predictor._pace.observe(1, one_row_s)
+        for _ in range(calls):
+            asked = [asyncio.create_task(predictor.predict(Batch(rows=[0]), size_bytes=1)) for _ in range(requests)]
+            while not any(task.done() for task in asked):
+                await asyncio.sleep(0)
+                if predictor._pieces:
+                    predictor._is_answered(link.reply())
+            assert await asyncio.gather(*asked) == [[0]] * requests
+        assert link.sizes == [requests] * calls
+        return link.checked
+
+
+def test_one_in_a_thousand_requests_that_share_a_call_is_repeated_alone() -> None:
+    assert asyncio.run(repeated(one_row_s=0.0001, requests=16, calls=2000)) == [list(range(16))] * 2
+
+
+def test_of_a_slow_model_fewer_are_repeated_at_a_time_and_more_often() -> None:
+    found = asyncio.run(repeated(one_row_s=0.005, requests=16, calls=1000))
+    assert found == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15]]
 
 
 def test_reviewed_estimators_exist() -> None:
