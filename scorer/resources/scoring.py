@@ -17,9 +17,9 @@ from ..protocols.base import Answer, Problem, Question, Request, ScoringProtocol
 from ..turns import Turns
 from .respond import identify, problem_of, send
 
-_SHORT_BYTES = 16 * 1024
+_SHORT_BYTES = 4 * 1024
 """Longer bodies are read one in a turn of the event loop."""
-_LONG_BYTES = 64 * 1024
+_LONG_BYTES = 40 * 1024
 """Longer ones are read beside it: they may take more than the 5 ms after which a thread gives way."""
 _SLOWER = 4
 """By what other bodies than JSON take longer to read: CSV, and forms full of escapes."""
