@@ -32,9 +32,7 @@ _log = logging.getLogger("nachlass")
 _MOST_CALL_BYTES = 1024 * 1024
 _MOST_WAITING_BYTES = 256 * 1024 * 1024
 _CHECKED_EVERY = 1000
-"""Of so many requests that shared a call, one is repeated alone."""
-_MOST_CHECK_S = 0.020
-"""Others wait for it: of a slow model fewer are repeated at a time, and more often."""
+"""Of so many requests that shared a call, one is repeated alone: of a slow model, all of a call took too long."""
 _TURNS = 3
 """In the first answers are written, in the second requests read, in the third understood."""
 
@@ -195,20 +193,10 @@ class BatchingPredictor:
         self._unchecked += len(pieces)
         if self._unchecked < _CHECKED_EVERY:
             return []
+        self._unchecked -= _CHECKED_EVERY
         # A place after the other: what merging changes may be the first row of a call, or the last.
-        first = self._next_checked
-        places: list[int] = []
-        seconds = 0.0
-        for place in (i % len(pieces) for i in range(first, first + len(pieces))):
-            seconds += self._pace.seconds(len(pieces[place].rows))
-            if places and seconds > _MOST_CHECK_S:
-                break
-            places.append(place)
-        if self._unchecked < len(places) * _CHECKED_EVERY:
-            return []
-        self._unchecked -= len(places) * _CHECKED_EVERY
-        self._next_checked = first + len(places)
-        return places
+        self._next_checked += 1
+        return [(self._next_checked - 1) % len(pieces)]
 
     def _is_answered(self, reply: wire.Reply) -> None:
         seconds, outcomes, differs = reply

@@ -60,10 +60,6 @@ class Pace:
         """How many rows of several requests: more, for all of these would wait for calls of their own."""
         return self._within(_MERGED)
 
-    def seconds(self, rows: int) -> float:
-        """Return how long a call of so many rows is expected to take."""
-        return (self._one_s or 0.0) + (rows - 1) * self._row_s
-
     def _within(self, calls: int) -> int:
         """Return how many rows take so many calls of one row longer than one row does."""
         extra_s = min(calls * max(self._one_s or 0.0, _LEAST_EXTRA_S), _MOST_EXTRA_S)
